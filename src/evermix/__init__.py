@@ -1,0 +1,1 @@
+"""evermix keeps Bayesian models, marketing-mix models above all, true from week to week in production."""

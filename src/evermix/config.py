@@ -1,0 +1,293 @@
+"""The strict schema of ``params.yaml`` and the one place that reads ``EVERMIX_*`` variables.
+
+Computed results depend on the params alone; addresses, secrets and places on the
+environment alone.  No key has a default here, since DVC cannot see a default.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from evermix.errors import ConfigError
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+Count = Annotated[int, Field(ge=0)]
+Aggregate = Literal["sum", "mean", "max", "min", "last"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class SourceParams(_Strict):
+    """Where a model's data come from and how its rows are dated."""
+
+    path: str
+    format: Literal["csv", "parquet"]
+    frequency: Literal["weekly", "daily"]
+    label: Literal["start", "end"]
+    week_start: Literal["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"]
+
+
+class TargetColumn(_Strict):
+    column: str
+    aggregate: Aggregate
+
+
+class ChannelColumns(_Strict):
+    spend: str
+    exposure: str | None
+    launched: str | None
+
+
+class InputColumn(_Strict):
+    column: str
+    aggregate: Aggregate
+
+
+class ColumnParams(_Strict):
+    """Which source column plays which role."""
+
+    date: str
+    geo: str | None
+    target: TargetColumn
+    channels: dict[Name, ChannelColumns]
+    controls: dict[Name, InputColumn]
+    events: dict[Name, InputColumn]
+
+
+class SamplerParams(_Strict):
+    """Settings of nutpie, and the diagonal-metric run that stands in when the first does not converge."""
+
+    chains: Annotated[int, Field(ge=2)]
+    draws: Annotated[int, Field(ge=100)]
+    tune: Annotated[int, Field(ge=50)]
+    target_accept: Annotated[float, Field(gt=0.0, lt=1.0)]
+    low_rank: bool
+    fallback_tune: Annotated[int, Field(ge=50)]
+    seed: Count
+
+
+class ValidationParams(_Strict):
+    """Limits of the data contract."""
+
+    min_weeks: Annotated[int, Field(ge=1)]
+    target_min: float
+    target_jump: Positive
+    spend_jump: Positive
+    max_zero_target_share: Share
+
+
+class MonitorParams(_Strict):
+    """How the live posterior is questioned each week."""
+
+    draws: Annotated[int, Field(ge=100)]
+    cusum_slack: Positive
+    drift_window_weeks: Annotated[int, Field(ge=4)]
+    drift_min_reference_weeks: Annotated[int, Field(ge=26)]
+    drift_bins: Annotated[int, Field(ge=2)]
+    drift_false_alarms_per_year: Share
+    drift_simulations: Annotated[int, Field(ge=100)]
+    seed: Count
+
+
+class Rule(_Strict):
+    """One line of the decision table: ``evidence op value`` fires ``decision``."""
+
+    name: Name
+    evidence: str
+    op: Literal[">", ">=", "<", "<=", "==", "!="]
+    value: float | bool
+    decision: Literal["quarantine", "first_fit", "refit", "review"]
+    severity: Literal["info", "warning", "critical"]
+    why: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _numbers_are_floats(cls, data: Any) -> Any:
+        if isinstance(data, dict) and type(data.get("value")) is int:
+            return {**data, "value": float(data["value"])}
+        return data
+
+
+class EvaluationParams(_Strict):
+    holdout_weeks: Annotated[int, Field(ge=1)]
+    season_weeks: Annotated[int, Field(ge=1)]
+    draws: Annotated[int, Field(ge=100)]
+    seed: Count
+
+
+class Check(_Strict):
+    """One line of the gate: the number named ``metric`` must lie within ``[low, high]``."""
+
+    metric: str
+    low: float | None
+    high: float | None
+    otherwise: Literal["hold", "reject"]
+    why: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _numbers_are_floats(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {k: float(v) if k in ("low", "high") and type(v) is int else v for k, v in data.items()}
+
+
+class GateParams(_Strict):
+    checks: list[Check]
+    approval_expires_weeks: Annotated[int, Field(ge=1)]
+
+
+class ModelParams(_Strict):
+    """One model: a brand or market with its source, columns, spec and thresholds."""
+
+    kind: str
+    source: SourceParams
+    columns: ColumnParams
+    spec: dict[str, Any]
+    recipe: Annotated[int, Field(ge=1)]
+    sampler: SamplerParams
+    label_delay_weeks: Count
+    validation: ValidationParams
+    monitor: MonitorParams
+    rules: list[Rule]
+    evaluation: EvaluationParams
+    gate: GateParams
+
+    @model_validator(mode="after")
+    def _columns_play_one_role(self) -> ModelParams:
+        seen: dict[str, str] = {}
+        for role, column in self.roles().items():
+            if column in seen:
+                raise ValueError(f"column {column!r} is both {seen[column]} and {role}; a column plays one role")
+            seen[column] = role
+        return self
+
+    def roles(self) -> dict[str, str]:
+        """Return source column by role, e.g. ``{"date": "day", "spend.tv": "tv_gbp"}``."""
+        c = self.columns
+        out = {"date": c.date, "target": c.target.column}
+        if c.geo is not None:
+            out["geo"] = c.geo
+        for name, channel in c.channels.items():
+            out[f"spend.{name}"] = channel.spend
+            if channel.exposure is not None:
+                out[f"exposure.{name}"] = channel.exposure
+        out |= {f"control.{name}": column.column for name, column in c.controls.items()}
+        out |= {f"event.{name}": column.column for name, column in c.events.items()}
+        return out
+
+
+class Params(_Strict):
+    """All of ``params.yaml``."""
+
+    models: dict[Name, ModelParams]
+
+    def model(self, name: str) -> ModelParams:
+        """Return one model's params; unknown names get the nearest known one."""
+        if name not in self.models:
+            near = difflib.get_close_matches(name, self.models, n=1)
+            hint = f"Did you mean {near[0]!r}? " if near else ""
+            raise ConfigError(
+                f"params.yaml: no model named {name!r}; known: {', '.join(self.models)}. {hint}"
+                "Add one with `evermix init --source FILE --name NAME`."
+            )
+        return self.models[name]
+
+
+def parse_params(data: Mapping[str, Any], where: str) -> Params:
+    """Return checked params, or one ConfigError that lists every fault."""
+    try:
+        return Params.model_validate(data)
+    except ValidationError as err:
+        lines = [_fault_line(where, fault) for fault in err.errors()]
+        raise ConfigError("\n".join(lines) + f"\n{len(lines)} fault(s). Mend the keys named above.") from None
+
+
+def load_params(path: Path) -> Params:
+    """Read and check a ``params.yaml``."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: not there. Run inside an evermix project, or set EVERMIX_PROJECT.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as err:
+        raise ConfigError(f"{path}: is not YAML ({err}). Mend the line named.") from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: got {type(data).__name__}, expected a mapping with the key 'models'.")
+    return parse_params(data, str(path))
+
+
+def _fault_line(where: str, fault: Mapping[str, Any]) -> str:
+    key = ".".join(str(part) for part in fault["loc"])
+    got = fault.get("input")
+    shown = "" if isinstance(got, dict | list) else f", got {got!r}"
+    hint = ""
+    if isinstance(got, str) and fault["type"] in {"float_type", "int_type"}:
+        hint = " (YAML reads 1e-4 as text: write 1.0e-4)"
+    return f"{where}: {key}{shown}: {fault['msg']}{hint}"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Places and addresses, all from ``EVERMIX_*`` variables.
+
+    Attributes
+    ----------
+    project : Path
+        The folder that holds ``params.yaml`` and ``dvc.yaml``; never written to by a run.
+    home : Path
+        All state: history, work clones, registry, reports, Airflow.
+    """
+
+    project: Path
+    home: Path
+    tracking_uri: str
+    history_url: str
+    dvc_remote_url: str
+
+    @classmethod
+    def read(cls) -> Environment:
+        """Read the variables once; every place is absolute."""
+        project = _find_project()
+        home = Path(os.environ.get("EVERMIX_HOME") or project / ".evermix").expanduser().resolve()
+        return cls(
+            project=project,
+            home=home,
+            tracking_uri=os.environ.get("EVERMIX_TRACKING_URI", ""),
+            history_url=os.environ.get("EVERMIX_HISTORY_URL") or str(home / "history.git"),
+            dvc_remote_url=os.environ.get("EVERMIX_DVC_REMOTE_URL") or str(home / "dvc-remote"),
+        )
+
+    def source_path(self, path: str) -> str:
+        """Return a source path with ``{home}`` filled in and relative ones laid on the project."""
+        filled = path.replace("{home}", str(self.home))
+        if "://" in filled or Path(filled).is_absolute():
+            return filled
+        return str(self.project / filled)
+
+
+def _find_project() -> Path:
+    named = os.environ.get("EVERMIX_PROJECT")
+    if named:
+        return Path(named).expanduser().resolve()
+    here = Path.cwd().resolve()
+    for folder in (here, *here.parents):
+        if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
+            return folder
+    checkout = Path(__file__).resolve().parents[2]
+    if (checkout / "params.yaml").is_file():
+        return checkout
+    raise ConfigError(
+        f"{here}: no params.yaml with a dvc.yaml here or above. Go to your evermix project, or set EVERMIX_PROJECT."
+    )

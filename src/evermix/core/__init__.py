@@ -1,0 +1,1 @@
+"""Nouns: pure functions of arrays and tables; no file, clock, network or framework."""

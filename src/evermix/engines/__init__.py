@@ -1,0 +1,1 @@
+"""One outside library each; engines never import one another."""

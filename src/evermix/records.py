@@ -1,0 +1,152 @@
+"""Frozen records that pass between stages, each saved as JSON under the name of its fields."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+DecisionName = Literal["first_fit", "keep", "update", "refit", "review", "quarantine"]
+VerdictName = Literal["promote", "hold", "reject"]
+
+
+class Record(BaseModel):
+    """A frozen set of named values; unknown names are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Fault(Record):
+    """One broken rule of the data contract, or one warning about it."""
+
+    rule: str
+    where: str
+    what: str
+    value: str
+    expected: str
+    action: str
+
+
+class ValidationReport(Record):
+    """What the contract found in one snapshot; accepted when there is no fault."""
+
+    model: str
+    as_of: str
+    status: Literal["accepted", "quarantined"]
+    faults: list[Fault]
+    warnings: list[Fault]
+    weeks: int
+    first_week: str | None
+    last_week: str | None
+    held_back: list[str]
+    late_targets: list[str]
+
+
+class Cell(Record):
+    """A past cell whose value differs between two snapshots (a restatement)."""
+
+    week: str
+    geo: str
+    column: str
+    old: float | None
+    new: float | None
+
+
+class SnapshotDiff(Record):
+    """What a snapshot says that the one before did not."""
+
+    new_weeks: list[str]
+    missing_weeks: list[str]
+    restated: list[Cell]
+    completed: list[Cell]
+    columns_added: list[str]
+    columns_removed: list[str]
+    channels_launched: list[str]
+    channels_retired: list[str]
+
+
+class Score(Record):
+    """One row of the prequential log: a week and geo, scored once by the version live before it came."""
+
+    week: str
+    geo: str
+    as_of: str
+    version: str
+    observed: float
+    mean: float
+    low_50: float
+    high_50: float
+    low_90: float
+    high_90: float
+    log_score: float
+    crps: float
+    pit: float
+    z: float
+
+
+class RuleOutcome(Record):
+    """A rule of the decision table, with the number it saw."""
+
+    name: str
+    evidence: str
+    op: str
+    value: float | bool
+    seen: float | bool | None
+    fired: bool
+    decision: str
+    severity: str
+    why: str
+
+
+class Decision(Record):
+    """What a week does, and the evidence that led there."""
+
+    model: str
+    as_of: str
+    decision: DecisionName
+    reasons: list[str]
+    evidence: dict[str, float | bool | None]
+    rules: list[RuleOutcome]
+    request: str | None
+    requested_now: bool
+
+
+class CheckOutcome(Record):
+    """A check of the gate, with the number it saw; missing numbers do not pass."""
+
+    metric: str
+    seen: float | None
+    low: float | None
+    high: float | None
+    passed: bool
+    otherwise: str
+    why: str
+
+
+class Verdict(Record):
+    """What the gate says of a challenger."""
+
+    model: str
+    request: str | None
+    verdict: VerdictName | None
+    reasons: list[str]
+    checks: list[CheckOutcome]
+
+
+class VersionFile(Record):
+    """All that is needed, with its draws, to predict with a version and to compare another with it."""
+
+    id: str
+    model: str
+    as_of: str
+    fitted_through: str
+    kind: str
+    spec: dict[str, Any]
+    basis: dict[str, Any]
+    columns: dict[str, Any]
+    recipe: int
+    sampler: dict[str, Any]
+    request: str
+    observed_hash: str
+    draws_hash: str
+    noise_sd: float

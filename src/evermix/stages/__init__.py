@@ -1,0 +1,1 @@
+"""One file per stage or verb: load, call core or engine, save."""
