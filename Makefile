@@ -1,0 +1,52 @@
+# One command per habit; CI runs exactly these. `make` alone lists them.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+PYTEST := $(PY) -m pytest -q
+STAMP := .venv/.ready
+LOCK := requirements.lock
+# Loopback servers and empty homes: nothing of the caller's Airflow, MLflow or DVC set-up leaks in.
+export AIRFLOW__CORE__LOAD_EXAMPLES := False
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(STAMP) ## make the environment in .venv (no-op when nothing changed)
+
+$(STAMP): $(LOCK) pyproject.toml .python-version scripts/setup
+	@sh scripts/setup
+	@touch $@
+
+lint: setup ## style, types, import directions, static checks of the container files
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	sh scripts/check-static
+
+test: setup ## fast tests: under 10 minutes on 2 cores, no network but loopback
+	$(PYTEST) -m "not real and not slow"
+
+real: setup ## tests on reference data (EVERMIX_REFERENCE_DATA names their folder)
+	$(PYTEST) -m real
+
+slow: setup ## the demo through a real Airflow and MLflow, checked through their APIs
+	$(PYTEST) -m slow
+
+demo: setup ## play a simulated brand through the whole stack; KEEP=0 stops it at the end
+	@.venv/bin/evermix demo $(if $(filter 0,$(KEEP)),--no-keep,--keep)
+
+up: setup ## start the embedded Airflow and MLflow
+	@.venv/bin/evermix up
+
+down: setup ## stop what `up` started
+	@.venv/bin/evermix down
+
+lock: setup ## resolve requirements.lock anew from pyproject.toml
+	sh scripts/lock
+
+clean: ## remove environment, tools and caches; state in .evermix stays
+	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -not -path './.evermix/*' -prune -exec rm -rf {} +
+
+.PHONY: help setup lint test real slow demo up down lock clean

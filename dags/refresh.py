@@ -1,0 +1,110 @@
+"""One DAG per model: takes an announced week through the stages, closes it, and asks a person if need be."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.sdk import DAG, PartitionedAssetTimetable, chain, task
+from evermix_cli import RETRIES, read_models, run_evermix, weekly_asset
+
+STEPS = {
+    "open": "Lays out the week's inputs in the model's work clone: snapshot, champion, prequential log, last request.",
+    "validate": "Holds the snapshot against the model's data contract; a broken one is quarantined, not patched.",
+    "monitor": "Scores the new week with the version that was live before it came, and measures drift and restatements.",
+    "decide": "Turns the evidence into one decision: `keep`, `refit`, `review`, `quarantine` or `first_fit`.",
+    "fit": "Runs MCMC when there is a new request; else nothing. Progress is in the log.",
+    "evaluate": "Measures the challenger: convergence, predictive skill, stability against the champion.",
+    "gate": "Gives the verdict on the challenger: `promote`, `hold` or `reject`.",
+    "close": "Records the week: ledger, pointer, registry, alerts.",
+    "report": "Writes the week's HTML report.",
+}
+
+DOC = """
+### refresh_{model}
+
+{about}
+
+One run per week, started by the event that `ingest` emits on `evermix/{model}`; the partition key is the Monday of
+the week being closed. Runs may start in any order: `catch_up` closes the earlier weeks first, in order, and the runs of
+those weeks then find nothing to do. One run at a time. Weeks of other models run beside it.
+
+A held or reviewed week does not stop the ones behind it: the question goes to `approval_{model}`, and this run ends.
+
+**Red?** The log of the red task ends with what to do. Mend it, then *Clear* the task: every step may be run again.
+**A week again**: *Trigger* with its Monday as partition key.
+"""
+
+
+def step_task(step: str, model: str):
+    """Return the task that carries out one step of the week."""
+
+    @task(task_id=step, doc_md=f"{STEPS[step]}\n\n`evermix {step} --model {model} --as-of WEEK`")
+    def run_step(dag_run=None) -> None:
+        run_evermix(step, "--model", model, "--as-of", dag_run.partition_key)
+
+    return run_step()
+
+
+def catch_up_task(model: str):
+    """Return the task that closes the weeks which should have come before this one."""
+
+    @task(task_id="catch_up", doc_md="Closes earlier weeks that were ingested but not closed, in order.")
+    def catch_up(dag_run=None) -> list[str]:
+        as_of = dag_run.partition_key
+        pending = run_evermix("pending", "--model", model, "--through", as_of, "--json")
+        # ISO dates sort as text; this run's own week is left to the steps that follow.
+        earlier = sorted(week for week in pending if week < as_of)
+        for week in earlier:
+            run_evermix("week", "--model", model, "--as-of", week)
+        return earlier
+
+    return catch_up()
+
+
+def question_task(model: str):
+    """Return the task that lets the run go on to ``ask`` only when a person has something to decide."""
+
+    @task.short_circuit(
+        task_id="question_due",
+        doc_md="Skips `ask` when the ledger holds no open question.",
+    )
+    def question_due() -> dict[str, Any] | None:
+        question = run_evermix("review", "--model", model, "--json")
+        if not question or not question.get("id"):
+            return None
+        # One run id per question, so that the same question is never asked twice.
+        return {**question, "run_id": "question__" + re.sub(r"[^A-Za-z0-9_.~:+-]", "_", question["id"])}
+
+    return question_due()
+
+
+def refresh_dag(model: str, entry: dict[str, Any]) -> DAG:
+    """Return the weekly DAG of one model."""
+    with DAG(
+        dag_id=f"refresh_{model}",
+        schedule=PartitionedAssetTimetable(assets=weekly_asset(model)),
+        catchup=False,
+        max_active_runs=1,
+        default_args={"owner": entry["owner"], **RETRIES},
+        tags=["evermix", "refresh", f"model:{model}"],
+        doc_md=DOC.format(model=model, about=entry["doc"]),
+        description=f"Takes {model} through its week",
+    ) as dag:
+        ask = TriggerDagRunOperator(
+            task_id="ask",
+            trigger_dag_id=f"approval_{model}",
+            trigger_run_id="{{ ti.xcom_pull(task_ids='question_due')['run_id'] }}",
+            conf="{{ ti.xcom_pull(task_ids='question_due') | tojson }}",
+            logical_date=None,
+            skip_when_already_exists=True,
+            openlineage_inject_parent_info=False,
+            doc_md="Puts the question to a person in a run of its own, and does not wait for the answer.",
+        )
+        chain(catch_up_task(model), *(step_task(step, model) for step in STEPS), question_task(model), ask)
+    return dag
+
+
+for name, entry in read_models().items():
+    refresh_dag(name, entry)

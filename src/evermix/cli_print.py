@@ -1,0 +1,192 @@
+"""What the command line prints: JSON for programs, tables and lines for people, progress on stderr."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable
+from datetime import date
+from typing import Any
+
+_STAGE = re.compile(r"Running stage '(\w+)@\w+'")
+_PERCENT = re.compile(r"^\w[\w ]*: +\d+ ?%")
+_in_place = False
+
+
+def show(args: argparse.Namespace, data: Any, text: Callable[[Any], str]) -> None:
+    """Print a result as JSON when asked for, else as text."""
+    progress("")
+    print(json.dumps(data, indent=2) if args.json else text(data))
+
+
+def progress(line: str) -> None:
+    """Write one line of progress to stderr; percentages overwrite one another on a terminal."""
+    global _in_place
+    text = _readable(line)
+    is_percent = bool(_PERCENT.match(text))
+    tty = sys.stderr.isatty()
+    if _in_place and tty and not is_percent:
+        sys.stderr.write("\r\033[K")
+        _in_place = False
+    if not text:
+        return
+    if is_percent and tty:
+        sys.stderr.write(f"\r\033[K  {text}")
+        _in_place = True
+    else:
+        sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def _readable(line: str) -> str:
+    """Return a line of `dvc repro` in evermix's words, '' when it says nothing to a reader."""
+    running = _STAGE.search(line)
+    if running:
+        return f"  {running.group(1)} ..."
+    noise = ("> sh scripts/stage", "Updating lock file", "To track the changes", "git add", "To enable auto staging")
+    if line.startswith((*noise, "\tgit add", "\tdvc config", "Use `dvc push`", "Generating lock file", "Stage '")):
+        return ""
+    return line.rstrip()
+
+
+def ask(question: str) -> bool:
+    """Ask a yes-or-no question on the terminal; no terminal, no yes."""
+    if not sys.stdin.isatty():
+        return False
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def bar_over_weeks(outcomes: Iterable[dict[str, Any]], first: str, last: str) -> list[dict[str, Any]]:
+    """Collect a replay's outcomes and say after each how far it has come."""
+    total = (date.fromisoformat(last) - date.fromisoformat(first)).days // 7 + 1
+    done = []
+    for outcome in outcomes:
+        done.append(outcome)
+        reached = max(0, (date.fromisoformat(outcome["as_of"]) - date.fromisoformat(first)).days // 7 + 1)
+        progress(f"[{reached}/{total}] {outcome['as_of']} {outcome['decision'] or outcome['status']}")
+    return done
+
+
+def table(columns: list[str], rows: list[list[Any]]) -> str:
+    """Return an aligned plain table."""
+    cells = [columns, *[["" if value is None else str(value) for value in row] for row in rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+
+
+def fields_text(data: dict[str, Any]) -> str:
+    """Return a flat record as aligned lines."""
+    width = max((len(key) for key in data), default=0)
+    return "\n".join(f"{key.ljust(width)}  {_plain(value)}" for key, value in data.items() if value is not None)
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def weeks_text(outcomes: list[dict[str, Any]]) -> str:
+    """Return outcomes of weeks as a table, with what to do next when a person is needed."""
+    rows = [
+        [o["as_of"], o["decision"] or o["status"], o.get("verdict"), o.get("version"), "; ".join(o["reasons"])]
+        for o in outcomes
+    ]
+    text = table(["week", "decision", "verdict", "version in use", "why"], rows)
+    asked = [o for o in outcomes if (o.get("approval") or {}).get("state", "pending") == "pending" and o.get("approval")]
+    if asked:
+        text += f"\n\nA person is asked. See `evermix review --model {asked[-1]['model']}`."
+    return text
+
+
+def history_text(weeks: list[dict[str, Any]]) -> str:
+    """Return the history as a table."""
+    if not weeks:
+        return "No week was decided yet. Run `evermix week --model MODEL --as-of MONDAY`."
+    rows = [
+        [
+            w["model"],
+            w["as_of"],
+            w["decision"] + (" (healed)" if w["healed"] else ""),
+            w["verdict"],
+            (w["approval"] or {}).get("state"),
+            w["version"],
+            "; ".join(w["reasons"]),
+        ]
+        for w in weeks
+    ]
+    return table(["model", "week", "decision", "verdict", "approval", "version in use", "why"], rows)
+
+
+def status_text(models: list[dict[str, Any]]) -> str:
+    """Return one paragraph per model."""
+    return "\n\n".join(_model_text(m) for m in models)
+
+
+def _model_text(m: dict[str, Any]) -> str:
+    champion, last, asked = m["champion"], m["last_decision"], m["pending_approval"]
+    lines = [f"{m['model']} ({m['kind']})"]
+    lines.append(
+        f"  champion   {champion['version']}, fitted through {champion['fitted_through']}" if champion else "  champion   none"
+    )
+    if last:
+        lines.append(f"  last week  {last['as_of']}: {last['decision']} ({'; '.join(last['reasons'])})")
+    else:
+        lines.append("  last week  none decided yet")
+    if asked:
+        lines.append(f"  waits for  a person: {asked['version']} ({'; '.join(asked['reasons'])})")
+    for fault in m["ledger"]["faults"]:
+        lines.append(f"  LEDGER     {fault}")
+    for text in m["registry"] or []:
+        lines.append(f"  REGISTRY   {text}. Repair with `evermix promote --model {m['model']} --reconcile`.")
+    return "\n".join(lines)
+
+
+def question_text(data: dict[str, Any]) -> str:
+    """Return the pending question for a terminal."""
+    if data["question"] is None:
+        return f"{data['model']}: no question is pending."
+    return f"{data['body']}\n\nAnswer with `evermix review --model {data['model']} --answer approve|reject`."
+
+
+def check_text(report: dict[str, Any]) -> str:
+    """Return a validation report for a terminal: every fault with where, what, value, rule, what to do."""
+    lines = [f"{report['model']}: {report['weeks']} weeks, {report['first_week']} to {report['last_week']}: {report['status']}"]
+    for kind in ("faults", "warnings"):
+        for fault in report[kind]:
+            lines.append(
+                f"  {kind[:-1]} {fault['rule']}: {fault['where']}: {fault['what']}, got {fault['value']}, "
+                f"expected {fault['expected']}. {fault['action']}"
+            )
+    return "\n".join(lines)
+
+
+def init_text(summary: dict[str, Any]) -> str:
+    """Return what `init` recognised and what it left out."""
+    lines = [f"{summary['model']}: entry written to {summary['params_file']}", "recognised:"]
+    lines += [f"  {column}: {why}" for column, why in _pairs(summary["recognised"])]
+    lines += ["left out:"] + [f"  {column}: {why}" for column, why in _pairs(summary["left_out"])]
+    return "\n".join([*lines, f"next: {summary['next']}"])
+
+
+def _pairs(items: Any) -> list[tuple[str, str]]:
+    if isinstance(items, dict):
+        return [(str(key), _plain(value)) for key, value in items.items()]
+    return [(str(item.get("column")), str(item.get("why") or item.get("role"))) for item in items]
+
+
+def simulate_text(summary: dict[str, Any]) -> str:
+    """Return what was simulated."""
+    flat = {key: value for key, value in summary.items() if not isinstance(value, list)}
+    planted = [d for d in summary.get("deliveries", []) if d.get("planted")]
+    lines = [fields_text(flat), *[f"  {d['as_of']}: {', '.join(map(str, d['planted']))}" for d in planted]]
+    return "\n".join(lines)
+
+
+def demo_text(summary: dict[str, Any]) -> str:
+    """Return the end of the demo: its weeks and where to look."""
+    rest = {key: value for key, value in summary.items() if key != "weeks"}
+    return f"{history_text(summary['weeks'])}\n\n{fields_text(rest)}"

@@ -1,0 +1,182 @@
+"""What each command of the command line does: calls one verb and hands its result to the printer."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evermix import cli_print as out
+from evermix.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from evermix.config import Environment
+    from evermix.stages.week import Loop
+
+
+def _env() -> Environment:
+    from evermix.config import Environment
+
+    return Environment.read()
+
+
+def _loop(args: argparse.Namespace) -> Loop:
+    from evermix.stages.week import Loop
+
+    return Loop(_env(), args.model, out.progress)
+
+
+def _by(args: argparse.Namespace) -> str:
+    if args.by:
+        return str(args.by)
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        raise ConfigError("--by: this user has no name here. Say who does it with --by NAME.") from None
+
+
+def _week_of(args: argparse.Namespace) -> str:
+    from evermix.stages.week import parse_week
+
+    return parse_week(args.as_of)
+
+
+def _models(args: argparse.Namespace) -> tuple[Environment, Any, list[str]]:
+    from evermix.config import load_params
+
+    env = _env()
+    params = load_params(env.project / "params.yaml")
+    if args.model:
+        params.model(args.model)
+    return env, params, [args.model] if args.model else list(params.models)
+
+
+def init(args: argparse.Namespace) -> None:
+    from evermix.stages import init as verb
+
+    out.show(args, verb.run(_env(), args.source, args.name, args.yes, out.ask), out.init_text)
+
+
+def simulate(args: argparse.Namespace) -> None:
+    from evermix.stages import simulate as verb
+
+    out.show(args, verb.run(args.seed, Path(args.out), args.scenario, args.weeks), out.simulate_text)
+
+
+def up(args: argparse.Namespace) -> None:
+    from evermix.stages import up as verb
+
+    out.show(args, verb.up(_env(), out.progress), out.fields_text)
+
+
+def down(args: argparse.Namespace) -> None:
+    from evermix.stages import down as verb
+
+    out.show(args, verb.down(_env(), out.progress), out.fields_text)
+
+
+def demo(args: argparse.Namespace) -> None:
+    from evermix.stages import demo as verb
+
+    out.show(args, verb.run(_env(), args.keep, out.progress), out.demo_text)
+
+
+def week(args: argparse.Namespace) -> None:
+    *caught_up, outcome = _loop(args).week(_week_of(args))
+    out.show(args, {**outcome, "caught_up": caught_up}, lambda _: out.weeks_text([*caught_up, outcome]))
+
+
+def replay(args: argparse.Namespace) -> None:
+    from evermix.stages.week import parse_week
+    from evermix.stages.week import replay as verb
+
+    first, last = parse_week(args.first), parse_week(args.last)
+    out.show(args, out.bar_over_weeks(verb(_loop(args), first, last), first, last), out.weeks_text)
+
+
+def ingest(args: argparse.Namespace) -> None:
+    out.show(args, _loop(args).ingest(_week_of(args)), out.fields_text)
+
+
+def stage(args: argparse.Namespace) -> None:
+    if args.as_of is None:
+        _check_source(args)
+        return
+    out.show(args, _loop(args).step(args.command, _week_of(args)), out.fields_text)
+
+
+def _check_source(args: argparse.Namespace) -> None:
+    from evermix.stages.check import check_source
+
+    report = check_source(_env(), args.model)
+    out.show(args, report, out.check_text)
+    if report["faults"]:
+        raise DataError(f"{args.model}: the source breaks its contract in {len(report['faults'])} place(s), listed above.")
+
+
+def close(args: argparse.Namespace) -> None:
+    out.show(args, _loop(args).close(_week_of(args)), lambda outcome: out.weeks_text([outcome]))
+
+
+def report(args: argparse.Namespace) -> None:
+    from evermix.stages import report as verb
+
+    loop = _loop(args)
+    out.show(args, verb.write(loop, _week_of(args) if args.as_of else None, args.evidently), out.fields_text)
+
+
+def pending(args: argparse.Namespace) -> None:
+    from evermix.stages.week import parse_week
+
+    out.show(args, _loop(args).pending(parse_week(args.through)), "\n".join)
+
+
+def history(args: argparse.Namespace) -> None:
+    from evermix.stages.status import history as verb
+
+    env, _, models = _models(args)
+    out.show(args, verb(env, models), out.history_text)
+
+
+def status(args: argparse.Namespace) -> None:
+    from evermix.stages.status import status as verb
+
+    env, params, models = _models(args)
+    today = datetime.now(UTC).date()
+    out.show(args, verb(env, params, models, today, not args.no_registry), out.status_text)
+
+
+def review(args: argparse.Namespace) -> None:
+    from evermix.stages import answer as verb
+
+    loop = _loop(args)
+    question = verb.pending_question(loop)
+    if args.answer is None:
+        body = verb.question_body(loop, question) if question else None
+        out.show(args, {"model": args.model, "question": question, "body": body}, out.question_text)
+        return
+    as_of = args.as_of or (question["as_of"] if question else None)
+    if as_of is None:
+        raise ConfigError(f"{args.model}: no question is pending. See `evermix status`.")
+    out.show(args, verb.answer(loop, as_of, args.answer == "approve", _by(args)), out.fields_text)
+
+
+def promote(args: argparse.Namespace) -> None:
+    from evermix.stages import answer as verb
+    from evermix.stages.publish import reconcile
+
+    if args.reconcile == bool(args.version):
+        raise ConfigError("promote: give either --version ID or --reconcile.")
+    if args.reconcile:
+        out.show(args, reconcile(_loop(args)), out.fields_text)
+        return
+    out.show(args, verb.promote(_loop(args), args.version, _by(args), args.reason), out.fields_text)
+
+
+def rollback(args: argparse.Namespace) -> None:
+    from evermix.stages import answer as verb
+
+    out.show(args, verb.rollback(_loop(args), args.to, _by(args), args.reason), out.fields_text)
+

@@ -1,0 +1,116 @@
+"""What a person does to a model: answer a question, promote a version, roll back.  Each is one commit and a ledger event."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime
+from typing import Any
+
+from evermix.core import ledger
+from evermix.core.close import answer_question
+from evermix.errors import ConfigError, StoreError
+from evermix.records import VersionFile
+from evermix.stages import close
+from evermix.stages.publish import project_aliases
+from evermix.stages.week import Loop
+
+
+def pending_question(loop: Loop) -> dict[str, Any] | None:
+    """Return the question that waits for a person, or None."""
+    with loop.history.locked():
+        loop.history.sync()
+        close.restore_live(loop.history)
+        return close.read_live(loop.store)["question"]
+
+
+def answer(loop: Loop, as_of: str, approve: bool, by: str) -> dict[str, Any]:
+    """Carry out a person's answer to the question of a week.
+
+    A question that was superseded, expired or answered before changes nothing; the result says which.
+    """
+    with loop.history.locked():
+        loop.history.sync()
+        close.restore_live(loop.history)
+        live = close.read_live(loop.store)
+        question = live["question"]
+        if question is None or question["as_of"] != as_of:
+            return {"model": loop.model, "as_of": as_of, "status": _state_of(live["events"], as_of), "promoted": None}
+        events, promoted = answer_question(live["events"], question, approve, by, _now())
+        if promoted is not None:
+            folder = loop.store.live / "challenger"
+            version = VersionFile.model_validate_json((folder / "champion.json").read_text(encoding="utf-8"))
+            close.set_champion(loop.store, version, (folder / "base.nc").read_bytes())
+        shutil.rmtree(loop.store.live / "challenger")
+        close.reset_alarm(loop.store)
+        _record(loop, events, f"answered {loop.model} {as_of}", "approved" if approve else "rejected")
+        status = "approved" if approve else "rejected"
+        return {"model": loop.model, "as_of": as_of, "status": status, "promoted": promoted, "by": by}
+
+
+def promote(loop: Loop, version_id: str, by: str, reason: str, kind: str = "promotion") -> dict[str, Any]:
+    """Make a version that was once champion or asked about the champion; ``kind`` is ``promotion`` or ``rollback``."""
+    with loop.history.locked():
+        loop.history.sync()
+        close.restore_live(loop.history)
+        live = close.read_live(loop.store)
+        if live["champion"] == version_id:
+            return {"model": loop.model, "version": version_id, "status": "already champion"}
+        text, draws = _version_in_history(loop, version_id)
+        version = VersionFile.model_validate_json(text)
+        close.set_champion(loop.store, version, draws)
+        events = ledger.append(
+            live["events"],
+            kind,
+            ledger.last_decided(live["events"]) or version.as_of,
+            _now(),
+            by,
+            version=version_id,
+            previous_version=live["champion"],
+            reason=reason,
+        )
+        close.reset_alarm(loop.store)
+        _record(loop, events, f"{kind} {loop.model} {version_id}", version_id)
+        return {"model": loop.model, "version": version_id, "status": kind, "previous": live["champion"], "by": by}
+
+
+def rollback(loop: Loop, to: str | None, by: str, reason: str) -> dict[str, Any]:
+    """Go back to the champion before the present one, or to the version named."""
+    if to is None:
+        with loop.history.locked():
+            loop.history.sync()
+            events = loop.events()
+        moves = [event for event in events if event["event"] in ("promotion", "rollback")]
+        to = moves[-1]["previous_version"] if moves else None
+        if to is None:
+            raise ConfigError(f"{loop.model}: there is no earlier champion to go back to. See `evermix history`.")
+    return promote(loop, to, by, reason, kind="rollback")
+
+
+def _version_in_history(loop: Loop, version_id: str) -> tuple[bytes, bytes]:
+    for place in ("", "challenger/"):
+        pointer = f"live/{loop.model}/{place}champion.json"
+        for commit in loop.history.commits_touching(pointer):
+            text = loop.history.file_at(commit, pointer)
+            draws = loop.history.file_at(commit, f"live/{loop.model}/{place}base.nc")
+            if text and draws and VersionFile.model_validate_json(text).id == version_id:
+                return text, draws
+    known = sorted({event["version"] for event in loop.events() if event["event"] in ("promotion", "approval")})
+    raise StoreError(
+        f"{loop.model}: no version {version_id!r} that was champion or put before a person; known: "
+        f"{', '.join(known) or 'none'}. Name one of these."
+    )
+
+
+def _record(loop: Loop, events: list[ledger.Event], subject: str, what: str) -> None:
+    close.write_ledger(loop.store, events)
+    close.commit_closed(loop.history, events, subject, what)
+    project_aliases(loop.env, loop.store, events)
+
+
+def _state_of(events: list[ledger.Event], as_of: str) -> str:
+    states = [event["state"] for event in events if event["event"] == "approval" and event["as_of"] == as_of]
+    return states[-1] if states else "no question"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

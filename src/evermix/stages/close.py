@@ -1,0 +1,192 @@
+"""Close a week: commit what was computed, publish the version, then ledger, pointer and aliases.
+
+The order makes a crash harmless: git's `closed` commit is the truth and comes in one piece; what precedes it
+can be computed again byte for byte, and what follows it, the registry's aliases, is repaired from it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+from evermix.config import Environment, ModelParams
+from evermix.core import ledger
+from evermix.core.close import Closing, WeekOutcome, close_week
+from evermix.engines.history import History
+from evermix.engines.store import (
+    Store,
+    copy_folder,
+    fresh_folder,
+    hash_bytes,
+    read_json,
+    write_bytes,
+    write_json,
+    write_text,
+)
+from evermix.records import Decision, Verdict, VersionFile
+from evermix.stages.publish import project_aliases, publish_version
+
+
+def run(env: Environment, history: History, params: ModelParams, at: str) -> dict[str, Any]:
+    """Close the week that is computed in the work clone; return what was recorded.
+
+    Parameters
+    ----------
+    at : str
+        The time to write beside each event, ISO in UTC.
+
+    Raises
+    ------
+    ServiceError
+        The registry or a remote is away; the week stays computed and the same call finishes it.
+    """
+    store = Store(history.root, history.model)
+    as_of = read_json(store.week)["as_of"]
+    restore_live(history)
+    subject = f"computed {history.model} {as_of}"
+    if history.subject() != subject:
+        history.commit(subject)
+    if not store.validated.is_dir():
+        history.dvc_checkout()
+    history.dvc_push()
+    computed = history.git("rev-parse", "HEAD")
+    outcome, version = _outcome(store)
+    before = read_live(store)
+    if version is not None:
+        number = publish_version(env, store, version, outcome, computed)
+        outcome = WeekOutcome(
+            **{**vars(outcome), "evidence_of_version": {**outcome.evidence_of_version, "registry_number": number}}
+        )
+    closing = close_week(
+        before["events"], before["champion"], before["question"], outcome, params.gate.approval_expires_weeks, at
+    )
+    _write_live(store, closing, version, outcome.decision)
+    commit_closed(history, closing.events, f"closed {history.model} {as_of}", outcome.decision.decision)
+    project_aliases(env, store, closing.events)
+    return {
+        "model": history.model,
+        "as_of": as_of,
+        "decision": outcome.decision.decision,
+        "reasons": outcome.decision.reasons,
+        "verdict": outcome.verdict.verdict if version is not None and outcome.verdict else None,
+        "version": closing.promoted or before["champion"],
+        "approval": closing.question if closing.asked else None,
+    }
+
+
+def commit_closed(history: History, events: list[ledger.Event], subject: str, what: str) -> None:
+    """Commit the ledger and the pointer; the message carries the ledger's head."""
+    history.commit(f"{subject}\n\nOutcome: {what}\nLedger: {ledger.head(events)}", [f"live/{history.model}"])
+
+
+def restore_live(history: History) -> None:
+    """Put ``live/`` back as the last commit has it: a close that was cut off leaves half of one."""
+    path = f"live/{history.model}"
+    if history.tip() is not None and history.file_at("HEAD", f"{path}/ledger.jsonl") is not None:
+        history.git("checkout", "-q", "HEAD", "--", path)
+        history.git("clean", "-q", "-fd", "--", path)
+    else:
+        shutil.rmtree(history.root / path, ignore_errors=True)
+
+
+def read_live(store: Store) -> dict[str, Any]:
+    """Return ``events``, ``champion`` (id or None) and the pending ``question`` (or None) of a clone."""
+    book = store.live / "ledger.jsonl"
+    champion = store.live / "champion.json"
+    question = store.live / "challenger" / "question.json"
+    return {
+        "events": ledger.from_lines(book.read_text(encoding="utf-8")) if book.is_file() else [],
+        "champion": read_json(champion)["id"] if champion.is_file() else None,
+        "question": read_json(question) if question.is_file() else None,
+    }
+
+
+def write_ledger(store: Store, events: list[ledger.Event]) -> None:
+    """Write the whole ledger at once."""
+    write_text(store.live / "ledger.jsonl", ledger.to_lines(events))
+
+
+def _outcome(store: Store) -> tuple[WeekOutcome, VersionFile | None]:
+    decision = Decision.model_validate(read_json(store.decision))
+    about = read_json(store.snapshot / "about.json")
+    version = _version(store) if decision.requested_now else None
+    evidence: dict[str, Any] = {}
+    if version is not None:
+        evidence = {
+            "request": version.request,
+            "draws_hash": version.draws_hash,
+            "observed_hash": version.observed_hash,
+            "basis_hash": hash_bytes(repr(sorted(version.basis.items())).encode()),
+        }
+    outcome = WeekOutcome(
+        decision=decision,
+        verdict=Verdict.model_validate(read_json(store.verdict)) if version is not None else None,
+        challenger=version.id if version is not None else None,
+        snapshot=about["sha256"],
+        reconstructed=read_json(store.week)["reconstructed"],
+        code=read_json(store.inputs / "code.json"),
+        evidence_of_version=evidence,
+    )
+    return outcome, version
+
+
+def _version(store: Store) -> VersionFile:
+    request = read_json(store.request / "request.json")
+    fit = read_json(store.fit / "fit.json")
+    digest = hash_bytes(f"{request['id']}{fit['draws_hash']}".encode())[:8]
+    return VersionFile(
+        id=f"{store.model}/{request['as_of']}/{digest}",
+        model=store.model,
+        as_of=request["as_of"],
+        fitted_through=fit["fitted_through"],
+        kind=request["kind"],
+        spec=request["spec"],
+        basis=fit["basis"],
+        columns=request["columns"],
+        recipe=request["recipe"],
+        sampler=request["sampler"],
+        request=request["id"],
+        observed_hash=fit["observed_hash"],
+        draws_hash=fit["draws_hash"],
+        noise_sd=fit["noise_sd"],
+    )
+
+
+def _write_live(store: Store, closing: Closing, version: VersionFile | None, decision: Decision) -> None:
+    write_ledger(store, closing.events)
+    if decision.decision != "quarantine":
+        shutil.copyfile(store.validated / "panel.parquet", store.live / "panel.parquet")
+        _append_scores(store)
+        copy_folder(store.request, store.live / "request")
+    if version is not None and closing.promoted == version.id:
+        set_champion(store, version, (store.fit / "posterior.nc").read_bytes())
+    challenger = store.live / "challenger"
+    if closing.question is None:
+        shutil.rmtree(challenger, ignore_errors=True)
+    elif closing.asked and version is not None:
+        with fresh_folder(challenger) as draft:
+            write_json(draft / "question.json", closing.question)
+            write_json(draft / "champion.json", version.model_dump())
+            shutil.copyfile(store.fit / "posterior.nc", draft / "base.nc")
+
+
+def set_champion(store: Store, version: VersionFile, draws: bytes) -> None:
+    """Make a version the champion of the clone: its pointer and its base (the bytes of its draws file)."""
+    write_json(store.live / "champion.json", version.model_dump())
+    write_bytes(store.live / "base.nc", draws)
+
+
+def _append_scores(store: Store) -> None:
+    path = store.live / "prequential.json"
+    log = read_json(path) if path.is_file() else {"rows": [], "reset_after": None}
+    scores = read_json(store.monitored / "scores.json")
+    write_json(path, {**log, "rows": [*log["rows"], *scores]})
+
+
+def reset_alarm(store: Store) -> None:
+    """Start the sequential alarms anew after the last scored week: a review was closed or the model re-based."""
+    path = store.live / "prequential.json"
+    if path.is_file():
+        log = read_json(path)
+        last = max((row["week"] for row in log["rows"]), default=None)
+        write_json(path, {**log, "reset_after": last})
