@@ -67,7 +67,7 @@ def approval_dag(model: str, entry: dict[str, Any]) -> DAG:
     ) as dag:
         ask = HITLOperator(
             task_id="ask",
-            subject="{{ dag_run.conf['question'] }}",
+            subject="{{ dag_run.conf['subject'] }}",
             body="{{ dag_run.conf['body'] }}",
             options=[APPROVE, REJECT, HOLD],
             defaults=[HOLD],

@@ -66,16 +66,20 @@ def catch_up_task(model: str):
 def question_task(model: str):
     """Return the task that lets the run go on to ``ask`` only when a person has something to decide."""
 
-    @task.short_circuit(
-        task_id="question_due",
-        doc_md="Skips `ask` when the ledger holds no open question.",
-    )
+    @task.short_circuit(task_id="question_due", doc_md="Skips `ask` when the ledger holds no open question.")
     def question_due() -> dict[str, Any] | None:
-        question = run_evermix("review", "--model", model, "--json")
-        if not question or not question.get("id"):
+        answer = run_evermix("review", "--model", model, "--json")
+        if answer["question"] is None:
             return None
-        # One run id per question, so that the same question is never asked twice.
-        return {**question, "run_id": "question__" + re.sub(r"[^A-Za-z0-9_.~:+-]", "_", question["id"])}
+        as_of, version = answer["question"]["as_of"], answer["question"]["version"]
+        return {
+            "as_of": as_of,
+            "version": version,
+            "subject": f"{model}, week {as_of}: {version}",
+            "body": answer["body"],
+            # One run id per question, so that the same question is never asked twice.
+            "run_id": "question__" + re.sub(r"[^A-Za-z0-9_.~:+-]", "_", version),
+        }
 
     return question_due()
 

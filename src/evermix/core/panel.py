@@ -87,6 +87,18 @@ def last_day(week: date, week_start: str) -> date:
     return week - timedelta(days=(7 - WEEKDAYS.index(week_start)) % 7) + timedelta(days=6)
 
 
+def is_waiting(dates: pd.Series, source: SourceParams, as_of: date) -> bool:
+    """Return whether the source has not come to the end of week ``as_of``: no row of it or later, for daily rows not its last day.
+
+    An unreadable date might be the one waited for, so then the week is not waiting but faulty.
+    """
+    if dates.empty or bool(dates.isna().any()):
+        return False
+    if source.frequency == "daily":
+        return bool(dates.max() < pd.Timestamp(last_day(as_of, source.week_start)))
+    return bool(week_of(dates, source.week_start).max() < pd.Timestamp(as_of))
+
+
 def label_weekday(source: SourceParams) -> str:
     """Return the day of the week on which a weekly row of this source is dated."""
     shift = 0 if source.label == "start" else 6

@@ -162,7 +162,8 @@ def measure_roas(contribution: Series, spend: Series) -> dict[str, float | None]
 
 
 def _add_up(parts: list[Series]) -> Series:
-    return np.stack(parts).sum(axis=0)
+    total: Series = np.stack(parts).sum(axis=0)
+    return total
 
 
 def _number(value: float) -> float:

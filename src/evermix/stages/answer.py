@@ -8,6 +8,7 @@ from typing import Any
 
 from evermix.core import ledger
 from evermix.core.close import answer_question
+from evermix.core.question import question_markdown
 from evermix.errors import ConfigError, StoreError
 from evermix.records import VersionFile
 from evermix.stages import close
@@ -114,3 +115,11 @@ def _state_of(events: list[ledger.Event], as_of: str) -> str:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def question_body(loop: Loop, question: dict[str, Any]) -> str:
+    """Return the question with its evidence as Markdown, for the Airflow UI and the terminal."""
+    events = loop.events()
+    decision = ledger.decision_of(events, question["as_of"]) or {}
+    verdicts = [e for e in events if e["event"] == "verdict" and e["version"] == question["version"]]
+    return question_markdown(loop.model, question, decision, verdicts[-1] if verdicts else {})

@@ -9,12 +9,12 @@ from typing import Any
 from evermix.config import Environment, Params
 from evermix.core import ledger
 from evermix.engines.history import read_branch_file
-from evermix.stages.publish import registry_disagreements
+from evermix.stages.publish import branch_events, registry_disagreements
 
 
 def history(env: Environment, models: list[str]) -> list[dict[str, Any]]:
     """Return one object per decided week of the named models, oldest first."""
-    weeks = [week for model in models for week in ledger.fold_weeks(_events(env, model), model)]
+    weeks = [week for model in models for week in ledger.fold_weeks(branch_events(env, model), model)]
     return sorted(weeks, key=lambda week: (week["as_of"], week["model"]))
 
 
@@ -34,7 +34,7 @@ def status(env: Environment, params: Params, models: list[str], today: date, ask
 def _status_of(env: Environment, params: Params, model: str, today: date, ask_registry: bool) -> dict[str, Any]:
 
 
-    events = _events(env, model)
+    events = branch_events(env, model)
     pointer = read_branch_file(env, model, f"live/{model}/champion.json")
     champion = json.loads(pointer) if pointer else None
     asked = read_branch_file(env, model, f"live/{model}/challenger/question.json")
@@ -56,7 +56,7 @@ def _status_of(env: Environment, params: Params, model: str, today: date, ask_re
         else None,
         "weeks": len(weeks),
         "ledger": {"events": len(events), "head": ledger.head(events), "faults": ledger.faults(events)},
-        "registry": registry_disagreements(env, model, champion, question) if ask_registry and events else None,
+        "registry": registry_disagreements(env, model) if ask_registry and events else None,
     }
 
 
@@ -73,7 +73,3 @@ def _freshness(last: dict[str, Any] | None, champion: dict[str, Any] | None, tod
         else None,
     }
 
-
-def _events(env: Environment, model: str) -> list[ledger.Event]:
-    text = read_branch_file(env, model, f"live/{model}/ledger.jsonl")
-    return ledger.from_lines(text.decode()) if text else []

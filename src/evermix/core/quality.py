@@ -1,0 +1,125 @@
+"""The rules of the data contract as masks over columns: True where a cell or week keeps the rule.
+
+``core/findings.py`` words them.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+import pandas as pd
+
+from evermix.core.diff import differs
+from evermix.core.panel import PLAIN_NUMBER, parse_dates, parse_numbers
+
+_YEAR_WEEKS = 52
+# Below so many weeks of history a maximum says little: a launch would pass for a slip.
+_MIN_HISTORY_WEEKS = 8
+STEADY_WEEKS = 26
+_ZERO_SHARE_WEEKS = 13
+# A source that keeps a rolling window loses a week at a time; a truncated one loses many.
+MAX_LOST_WEEKS = 4
+
+
+def is_date(text: pd.Series) -> pd.Series:
+    """Cells that are dates of the column's one format."""
+    return parse_dates(text).notna()
+
+
+def is_plain_number(text: pd.Series) -> pd.Series:
+    """Cells that are blank or written as a plain number; NaN and infinity are for `is_finite`."""
+    bare = text.str.strip()
+    return bare.eq("") | bare.str.fullmatch(PLAIN_NUMBER).astype(bool) | _says_not_finite(bare)
+
+
+def is_finite(text: pd.Series) -> pd.Series:
+    """Cells that do not stand for NaN or infinity, by name or by overflow."""
+    bare = text.str.strip()
+    overflows = bare.str.fullmatch(PLAIN_NUMBER).astype(bool) & parse_numbers(text).isna()
+    return ~(_says_not_finite(bare) | overflows)
+
+
+def is_not_negative(text: pd.Series) -> pd.Series:
+    """Cells that are no negative number."""
+    return ~(parse_numbers(text) < 0)
+
+
+def is_filled(text: pd.Series) -> pd.Series:
+    """Cells that are not blank."""
+    return text.str.strip().ne("")
+
+
+def _says_not_finite(bare: pd.Series) -> pd.Series:
+    return bare.str.lower().str.fullmatch(r"nan|[+-]?inf(inity)?").astype(bool)
+
+
+def changed_weeks(grid: pd.DataFrame, before: pd.DataFrame | None, column: str) -> pd.Series:
+    """Return which cells of a column are new or differ from the last accepted panel.
+
+    What was accepted once must not block later weeks, so rules of degree are asked of these cells alone.
+    """
+    if before is None or column not in before:
+        return pd.Series(True, index=grid.index)
+    old = before.set_index(["week", "geo"])[column].reindex(grid.index)
+    return differs(old, grid[column])
+
+
+def target_keeps_scale(target: pd.Series, jump: float) -> pd.Series:
+    """Return where the target is on the scale of the weeks around it.
+
+    A unit slip is a clear break: above ``jump`` times the median of the year before and after *and* above twice the
+    maximum of the year before, or below 1 / (10 ``jump``) of that median and half the minimum.  The median looks both
+    ways so that growth in a long history is no break; the maximum looks back so that the first week of a slip that lasts
+    is one.
+
+    Parameters
+    ----------
+    target : Series
+        Index (week, geo).
+    """
+    wide = target.unstack("geo")
+    median = wide.rolling(2 * _YEAR_WEEKS + 1, center=True, min_periods=_MIN_HISTORY_WEEKS).median()
+    above = (wide > jump * median) & (wide > 2.0 * _reference(wide, "max"))
+    positive = wide.where(wide > 0)
+    below = (positive < median / (10.0 * jump)) & (2.0 * positive < _reference(positive, "min"))
+    return _stacked(~((above | below) & (median > 0)), target)
+
+
+def _reference(wide: pd.DataFrame, how: str) -> pd.DataFrame:
+    """Extreme of the year before; of the year after where too little came before."""
+    before = getattr(wide.shift(1).rolling(_YEAR_WEEKS, min_periods=_MIN_HISTORY_WEEKS), how)()
+    ahead = wide.iloc[::-1].shift(1).rolling(_YEAR_WEEKS, min_periods=_MIN_HISTORY_WEEKS)
+    return before.fillna(getattr(ahead, how)().iloc[::-1])
+
+
+def spend_keeps_scale(spend: pd.Series, jump: float) -> pd.Series:
+    """Return where spend is at most ``jump`` times the maximum of the year before, once a channel has run for 8 weeks."""
+    wide = spend.unstack("geo")
+    past = wide.shift(1).rolling(_YEAR_WEEKS, min_periods=1)
+    active_weeks = wide.gt(0).astype(float).shift(1).rolling(_YEAR_WEEKS, min_periods=1).sum()
+    slip = (wide > jump * past.max()) & (active_weeks >= _MIN_HISTORY_WEEKS)
+    return _stacked(~slip, spend)
+
+
+def is_not_suddenly_zero(values: pd.Series) -> pd.Series:
+    """Return where a value is not zero right after half a year of weeks above zero."""
+    wide = values.unstack("geo")
+    steady = wide.shift(1).rolling(STEADY_WEEKS, min_periods=STEADY_WEEKS).min() > 0
+    return _stacked(~(wide.eq(0) & steady), values)
+
+
+def _stacked(wide: pd.DataFrame, like: pd.Series) -> pd.Series:
+    return wide.stack().reindex(like.index).astype(bool)
+
+
+def zero_target_share(target: pd.Series) -> float:
+    """Return the share of zeros among the last 13 weekly totals that are told; 0 if none is."""
+    totals = target.groupby(level="week").sum(min_count=1).dropna().tail(_ZERO_SHARE_WEEKS)
+    return float(np.mean(totals == 0)) if len(totals) else 0.0
+
+
+def late_weeks(grid: pd.DataFrame, as_of: date, delay_weeks: int) -> pd.Series:
+    """Return which rows lie in the last weeks, whose target may still be on its way."""
+    weeks = grid.index.get_level_values("week")
+    return pd.Series(weeks > pd.Timestamp(as_of) - pd.Timedelta(weeks=delay_weeks), index=grid.index)

@@ -1,0 +1,40 @@
+"""Draws on disk: netCDF whose bytes depend on the draws alone, read back without ArviZ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import xarray as xr
+
+from evermix.errors import StoreError
+
+
+def save_tree(tree: xr.DataTree, path: Path) -> None:
+    """Write a tree as netCDF; the same draws give the same bytes.
+
+    Attributes are dropped, since ArviZ and nutpie put clock times and versions there.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    clean = xr.DataTree.from_dict({name: node.to_dataset().drop_attrs() for name, node in tree.children.items()})
+    clean.to_netcdf(path, engine="h5netcdf", mode="w")
+
+
+def load_tree(path: Path) -> xr.DataTree:
+    """Read all groups into memory."""
+    try:
+        with xr.open_datatree(path, engine="h5netcdf") as tree:
+            return tree.load()
+    except (FileNotFoundError, OSError) as err:
+        raise _unreadable(path, err) from None
+
+
+def load_posterior(path: Path) -> xr.Dataset:
+    """Read the posterior group alone into memory: dims (chain, draw, ...)."""
+    try:
+        return xr.load_dataset(path, group="posterior", engine="h5netcdf")
+    except (FileNotFoundError, OSError) as err:
+        raise _unreadable(path, err) from None
+
+
+def _unreadable(path: Path, err: Exception) -> StoreError:
+    return StoreError(f"{path}: cannot be read as draws ({err}). Pull it again with `dvc pull`, or repeat the fit.")

@@ -1,0 +1,101 @@
+"""The forward pass of the MMM in NumPy: parts of the mean per draw, without a PyMC graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from evermix.core import transforms
+from evermix.engines.models.design import Design
+from evermix.errors import FitError
+
+Floats = NDArray[np.float64]
+Parameters = dict[str, Floats]
+
+# Parameters of each class that has a forward pass here, in the order of pymc-marketing's own.
+ADSTOCKS: dict[str, tuple[str, ...]] = {"GeometricAdstock": ("alpha",), "DelayedAdstock": ("alpha", "theta")}
+SATURATIONS: dict[str, tuple[str, ...]] = {
+    "LogisticSaturation": ("lam", "beta"),
+    "TanhSaturation": ("b", "c"),
+    "MichaelisMentenSaturation": ("alpha", "lam"),
+    "HillSaturation": ("slope", "kappa", "beta"),
+}
+_CURVES: dict[str, Callable[[Floats, Parameters], Floats]] = {
+    "LogisticSaturation": lambda x, p: p["beta"] * transforms.logistic_saturation(x, p["lam"]),
+    "TanhSaturation": lambda x, p: transforms.tanh_saturation(x, p["b"], p["c"]),
+    "MichaelisMentenSaturation": lambda x, p: transforms.michaelis_menten(x, p["alpha"], p["lam"]),
+    "HillSaturation": lambda x, p: p["beta"] * transforms.hill_saturation(x, p["slope"], p["kappa"]),
+}
+
+
+def class_name(node: Mapping[str, Any]) -> str:
+    """Return the bare class of a ``{class, kwargs}`` node; ``pymc_marketing.mmm.X`` is X."""
+    return str(node["class"]).removeprefix("pymc_marketing.mmm.")
+
+
+def mean_parts(draws: xr.Dataset, design: Design, spec: Mapping[str, Any]) -> dict[str, Floats]:
+    """Return the components of the mean in units of the pinned target scale.
+
+    Parameters
+    ----------
+    draws : Dataset
+        Parameters with a leading dim ``draw``.
+    design : Design
+        The weeks to predict, with the weeks that carry over into them.
+    spec : mapping
+        The model's spec.
+
+    Returns
+    -------
+    dict of ndarray, shape (draw, week, geo)
+        One entry per channel and control, ``intercept``, and ``seasonality`` if asked for.
+    """
+    size = (draws.sizes["draw"], len(design.weeks), len(design.geos))
+    parts = {"intercept": np.broadcast_to(parameter(draws, design, "intercept_contribution", ("geo",))[:, None], size)}
+    media = media_contributions(draws, design, spec)
+    parts |= {name: media[..., i] for i, name in enumerate(design.channels)}
+    if design.control_names:
+        gamma = parameter(draws, design, "gamma_control", ("geo", "control"))
+        for i, name in enumerate(design.control_names):
+            parts[name] = np.broadcast_to(design.controls[None, :, :, i] * gamma[:, None, :, i], size)
+    if spec["yearly_seasonality"] is not None:
+        gamma = parameter(draws, design, "gamma_fourier", ("geo", "fourier_mode"))
+        modes = transforms.fourier_modes(design.day_of_year, spec["yearly_seasonality"])
+        parts["seasonality"] = np.broadcast_to(np.einsum("wf,dgf->dwg", modes, gamma), size)
+    return parts
+
+
+def media_contributions(draws: xr.Dataset, design: Design, spec: Mapping[str, Any]) -> Floats:
+    """Return what each channel adds, shape (draw, week, geo, channel), in units of the pinned target scale."""
+    kwargs = spec["adstock"].get("kwargs", {})
+    l_max, normalize = kwargs["l_max"], kwargs.get("normalize", True)
+    carry = _parameters(draws, design, "adstock", ADSTOCKS[class_name(spec["adstock"])])
+    if "theta" in carry:
+        weights = transforms.delayed_weights(carry["alpha"], carry["theta"], l_max, normalize=normalize)
+    else:
+        weights = transforms.geometric_weights(carry["alpha"], l_max, normalize=normalize)
+    curve = class_name(spec["saturation"])
+    shape = _parameters(draws, design, "saturation", SATURATIONS[curve])
+    spread = {name: value[:, None] for name, value in shape.items()}
+    return _CURVES[curve](transforms.carry_over(design.media, weights), spread)
+
+
+def parameter(draws: xr.Dataset, design: Design, name: str, dims: tuple[str, ...]) -> Floats:
+    """Return one parameter as (draw, *dims), size 1 where it has no such dim, entries in the order of the design."""
+    if name not in draws:
+        raise FitError(f"draws: {name!r} is missing; they hold {', '.join(map(str, draws))}. Fit this model again.")
+    labels = {"geo": design.geos, "channel": design.channels, "control": design.control_names}
+    array = draws[name]
+    array = array.sel({dim: list(labels[dim]) for dim in array.dims if dim in labels})
+    for dim in dims:
+        if dim not in array.dims:
+            array = array.expand_dims(dim)
+    return array.transpose("draw", *dims).to_numpy()
+
+
+def _parameters(draws: xr.Dataset, design: Design, prefix: str, names: tuple[str, ...]) -> Parameters:
+    return {name: parameter(draws, design, f"{prefix}_{name}", ("geo", "channel")) for name in names}

@@ -1,0 +1,204 @@
+"""Each plot: frames in, a figure out.  The same figure goes into the page (SVG) and into MLflow (PNG)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from evermix.engines.reports import figures as fig
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+GEOS_SHOWN = 6
+COMPONENTS_SHOWN = 9
+BASELINES = ("seasonal_naive", "ridge")
+
+
+def forecast_plot(rows: pd.DataFrame, title: str) -> Figure:
+    """Return observed values over predictive intervals, one panel per geo.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        ``week, geo, observed, mean, low_50, high_50, low_90, high_90`` in target units, and any of
+        the columns in ``BASELINES``.
+    """
+    geos = list(rows["geo"].unique())[:GEOS_SHOWN]
+    figure, axes = fig.new_figure(len(geos), 0.6 + 2.2 * len(geos))
+    for axis, geo in zip(axes, geos, strict=True):
+        draw_forecast(axis, rows[rows["geo"] == geo])
+        axis.set_ylabel(title if geo == "all" else f"{title}, {geo}")
+    fig.legend_above(axes[0], 6)
+    fig.week_axis(axes[-1])
+    return figure
+
+
+def draw_forecast(axis: Axes, rows: pd.DataFrame) -> None:
+    """Draw the intervals, the mean, the baselines and the observed values of one geo."""
+    weeks = rows["week"].to_numpy()
+    axis.fill_between(weeks, rows["low_90"], rows["high_90"], color=fig.BLUE, alpha=0.16, lw=0, label="90 % interval")
+    axis.fill_between(weeks, rows["low_50"], rows["high_50"], color=fig.BLUE, alpha=0.28, lw=0, label="50 % interval")
+    axis.plot(weeks, rows["mean"], color=fig.BLUE, lw=1.2, label="predicted mean")
+    for name, dash in zip(BASELINES, ("--", ":"), strict=True):
+        if name in rows:
+            axis.plot(weeks, rows[name], color=fig.AMBER, lw=1.2, ls=dash, label=name.replace("_", "-"))
+    missed = (rows["observed"] < rows["low_90"]) | (rows["observed"] > rows["high_90"])
+    axis.plot(weeks[~missed], rows["observed"][~missed], "o", ms=3.4, color=fig.INK, label="observed")
+    if missed.any():
+        axis.plot(weeks[missed], rows["observed"][missed], "D", ms=4.6, color=fig.RED, label="outside 90 %")
+    fig.number_axis(axis)
+
+
+def prequential_plot(scores: pd.DataFrame, reset_after: str | None, slack: float) -> Figure:
+    """Return each week as it was predicted before it came, and the sums that turn small surprises into an alarm.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        Rows of the prequential log (record ``Score``), oldest first; the last 52 weeks are drawn.
+    reset_after : str | None
+        The sums start anew after this week.
+    slack : float
+        k of the CUSUM, in sd of z.
+    """
+    geos = list(scores["geo"].unique())[:GEOS_SHOWN]
+    recent = scores["week"] >= np.sort(scores["week"].unique())[-52:][0]
+    figure, axes = fig.new_figure(len(geos) + 1, 2.4 + 2.2 * len(geos), [*[2.2] * len(geos), 1.4])
+    for axis, geo in zip(axes, geos, strict=False):
+        draw_forecast(axis, scores[recent & (scores["geo"] == geo)])
+        axis.set_ylabel("target" if geo == "all" else geo)
+    _draw_sums(axes[-1], scores, recent, reset_after, slack)
+    fig.legend_above(axes[0], 6)
+    fig.week_axis(axes[-1])
+    return figure
+
+
+def _draw_sums(axis: Axes, scores: pd.DataFrame, recent: pd.Series, reset_after: str | None, slack: float) -> None:
+    colours = dict(zip(scores["geo"].unique(), fig.SERIES, strict=False))
+    for geo, rows in scores.groupby("geo", sort=False):
+        begin = 0 if reset_after is None else int((rows["week"] <= pd.Timestamp(reset_after)).sum())
+        up, down = cusum(rows["z"].to_numpy(), slack, begin)
+        shown = recent[rows.index].to_numpy()
+        weeks, colour = rows["week"].to_numpy()[shown], colours.get(geo, fig.MUTED)
+        axis.vlines(weeks, 0, rows["z"].to_numpy()[shown], color=fig.MUTED, lw=1.6, alpha=0.7)
+        axis.plot(weeks, up[shown], color=colour, lw=1.4, label="CUSUM up" if geo == "all" else f"CUSUM, {geo}")
+        axis.plot(weeks, -down[shown], color=colour, lw=1.4, ls="--", label="CUSUM down" if geo == "all" else None)
+    axis.axhline(0, color=fig.MUTED, lw=0.8)
+    axis.set_ylabel("z and its CUSUM")
+    fig.legend_above(axis, 6)
+
+
+def cusum(z: np.ndarray, slack: float, begin: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the two one-sided CUSUMs of z, shape (week,) each; zero before ``begin`` (Page 1954).
+
+    S+ = max(0, S+ + z - k), S- = max(0, S- - z - k).
+    """
+    up, down = np.zeros(len(z)), np.zeros(len(z))
+    for t in range(begin, len(z)):
+        up[t] = max(0.0, (up[t - 1] if t > begin else 0.0) + z[t] - slack)
+        down[t] = max(0.0, (down[t - 1] if t > begin else 0.0) - z[t] - slack)
+    return up, down
+
+
+def roas_plot(roas: Sequence[Mapping[str, Any]]) -> Figure:
+    """Return the intervals of each channel's return on ad spend, champion beside challenger."""
+    table = pd.DataFrame(list(roas))
+    channels = list(table["channel"].unique())
+    versions = [name for name in ("champion", "challenger") if name in set(table["version"])]
+    figure, (axis,) = fig.new_figure(1, 0.9 + 0.42 * len(channels))
+    for place, version in enumerate(versions):
+        rows = table[table["version"] == version].set_index("channel").reindex(channels)
+        shift = 0.0 if len(versions) == 1 else 0.15 - 0.3 * place
+        y = -np.arange(len(channels)) + shift
+        colour = fig.BLUE if version == "challenger" else fig.MUTED
+        axis.hlines(y, rows["low"], rows["high"], color=colour, lw=2.4)
+        axis.plot(rows["mean"], y, "o", ms=5, color=colour, label=version)
+    axis.set_yticks(-np.arange(len(channels)), channels)
+    axis.grid(axis="x")
+    axis.grid(visible=False, axis="y")
+    axis.set_xlim(left=min(0.0, float(table["low"].min())))
+    axis.set_xlabel("return on ad spend: target per unit of spend, 90 % intervals")
+    fig.legend_above(axis, 2)
+    return figure
+
+
+def contributions_plot(rows: pd.DataFrame) -> Figure:
+    """Return what each component adds to the target over time, stacked; all geos together.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Long form: ``week, component, mean`` in target units.
+    """
+    wide = rows.pivot_table(index="week", columns="component", values="mean", aggfunc="sum", observed=True)
+    order = wide.abs().sum().sort_values(ascending=False).index
+    table = wide[list(order[:COMPONENTS_SHOWN])].copy()
+    if len(order) > COMPONENTS_SHOWN:
+        table[f"{len(order) - COMPONENTS_SHOWN} more"] = wide[list(order[COMPONENTS_SHOWN:])].sum(axis=1)
+    figure, (axis,) = fig.new_figure(1, 3.6)
+    above, below = np.zeros(len(table)), np.zeros(len(table))
+    for colour, (name, values) in zip(fig.SERIES, table.items(), strict=False):
+        plus, minus = values.clip(lower=0).to_numpy(), values.clip(upper=0).to_numpy()
+        axis.fill_between(table.index, above, above + plus, color=colour, alpha=0.85, lw=0, label=name)
+        axis.fill_between(table.index, below, below + minus, color=colour, alpha=0.85, lw=0)
+        above, below = above + plus, below + minus
+    axis.axhline(0, color=fig.MUTED, lw=0.8)
+    axis.set_ylabel("contribution, target units")
+    fig.legend_above(axis, 5)
+    fig.number_axis(axis)
+    fig.week_axis(axis)
+    return figure
+
+
+def read_rows(path: Path) -> pd.DataFrame | None:
+    """Return a CSV of the evaluation with typed weeks; None where the file is absent or has no rows."""
+    if not path.is_file():
+        return None
+    rows = pd.read_csv(path)
+    if rows.empty:
+        return None
+    if "geo" not in rows:
+        rows["geo"] = "all"
+    return rows.assign(week=pd.to_datetime(rows["week"]))
+
+
+def decision_plots(evaluated: Path, folder: Path) -> list[Path]:
+    """Write the plots of an evaluation as PNGs and return their paths.
+
+    Parameters
+    ----------
+    evaluated : Path
+        ``out/<model>/evaluate``; a file that is absent leaves its plot out.
+    folder : Path
+        Where the PNGs go.
+    """
+    made = []
+    with fig.styled():
+        for name, figure in evaluation_figures(evaluated).items():
+            fig.to_png(figure, folder / f"{name}.png")
+            made.append(folder / f"{name}.png")
+    return made
+
+
+def evaluation_figures(evaluated: Path) -> dict[str, Figure]:
+    """Return the figures of an evaluation by name: ``roas, contributions, fitted, holdout``, those that have data."""
+    out = {}
+    path = evaluated / "evaluation.json"
+    roas = json.loads(path.read_text(encoding="utf-8")).get("roas") if path.is_file() else None
+    if roas:
+        out["roas"] = roas_plot(roas)
+    contributions = read_rows(evaluated / "contributions.csv")
+    if contributions is not None:
+        out["contributions"] = contributions_plot(contributions)
+    for name, file, title in (("fitted", "ppc.csv", "target, training weeks"), ("holdout", "holdout.csv", "target, held-out weeks")):
+        rows = read_rows(evaluated / file)
+        if rows is not None:
+            out[name] = forecast_plot(rows, title)
+    return out

@@ -1,0 +1,27 @@
+"""Hold a source as it is now against its contract, outside the weekly loop: nothing is stored or decided."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from evermix.config import Environment, load_params
+from evermix.engines.store import Store, read_json, write_json
+from evermix.stages import validate
+from evermix.stages.ingest import take_snapshot
+
+
+def check_source(env: Environment, model: str) -> dict[str, Any]:
+    """Return the validation report of a model's source through the last week that has ended."""
+    params = load_params(env.project / "params.yaml").model(model)
+    today = datetime.now(UTC).date()
+    as_of = today - timedelta(days=today.weekday() + 7)
+    with tempfile.TemporaryDirectory() as name:
+        store = Store(Path(name), model)
+        take_snapshot(params, env.source_path(params.source.path), as_of, store.snapshot)
+        store.before.mkdir(parents=True)
+        write_json(store.week, {"model": model, "as_of": as_of.isoformat(), "reconstructed": False})
+        validate.run(store, params)
+        return dict(read_json(store.validated / "report.json"))

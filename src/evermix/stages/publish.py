@@ -1,0 +1,186 @@
+"""Bring versions and aliases into the registry: a projection of the history, repeated until it holds."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evermix.config import Environment
+from evermix.core import ledger
+from evermix.core.close import WeekOutcome
+from evermix.engines.history import History, read_branch_file
+from evermix.engines.registry import Registry
+from evermix.engines.store import Store, hash_bytes, read_json, write_bytes, write_json
+from evermix.records import VersionFile
+
+if TYPE_CHECKING:
+    from evermix.stages.week import Loop
+
+_MOVES = ("promotion", "rollback", "approval")
+
+
+def registry_of(env: Environment) -> Registry:
+    """Return the registry that the environment names, or the home's own SQLite file."""
+    if env.tracking_uri:
+        return Registry(env.tracking_uri)
+    return Registry(f"sqlite:///{env.home / 'mlflow.db'}", env.home / "mlartifacts")
+
+
+def publish_version(env: Environment, store: Store, version: VersionFile, outcome: WeekOutcome, commit: str) -> int:
+    """Publish the version that a week's fit made, with its diagnostics, plots and tags; return its number.
+
+    Parameters
+    ----------
+    commit : str
+        The ``computed`` commit, from which the version can be reproduced.
+    """
+    from evermix.engines.reports import decision_plots
+
+    evaluation = read_json(store.out / "evaluation.json")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_json(folder / "champion.json", version.model_dump())
+        files = {
+            "champion.json": folder / "champion.json",
+            "base.nc": store.fit / "posterior.nc",
+            "panel.parquet": store.request / "panel.parquet",
+            "reports/decision.json": store.decision,
+            "reports/verdict.json": store.verdict,
+            "reports/evaluation.json": store.evaluated / "evaluation.json",
+            "reports/validate.html": store.validated / "report.html",
+        }
+        for plot in decision_plots(store.evaluated, folder / "plots"):
+            files[f"plots/{plot.name}"] = plot
+        metrics = {key: float(value) for key, value in evaluation.items() if isinstance(value, int | float)}
+        return registry_of(env).publish(version, files, metrics, _params(version), _tags(store, version, outcome, commit))
+
+
+def _params(version: VersionFile) -> dict[str, Any]:
+    flat = {"kind": version.kind, "recipe": version.recipe, "spec": json.dumps(version.spec, sort_keys=True)}
+    return flat | {f"sampler.{key}": value for key, value in version.sampler.items()}
+
+
+def _tags(store: Store, version: VersionFile, outcome: WeekOutcome, commit: str) -> dict[str, str]:
+    request = read_json(store.request / "request.json")
+    return {
+        "as_of": version.as_of,
+        "kind": "refit",
+        "decision": outcome.decision.decision,
+        "verdict": (outcome.verdict.verdict if outcome.verdict else None) or "none",
+        "parent": request["champion"] or "none",
+        "fitted_through": version.fitted_through,
+        "git_commit": commit,
+        "git_branch": f"weeks/{version.model}",
+        "dvc_lock": hash_bytes((store.root / "dvc.lock").read_bytes()),
+        "snapshot": outcome.snapshot,
+        "request": version.request,
+        "observed_hash": version.observed_hash,
+        "draws_hash": version.draws_hash,
+        "basis_hash": str(outcome.evidence_of_version["basis_hash"]),
+        "seed": str(request["seed"]),
+        "code_commit": str(outcome.code.get("commit")),
+        "code_dirty": str(outcome.code.get("dirty")),
+        "package_lock": str(outcome.code.get("lock")),
+    }
+
+
+def project_aliases(env: Environment, store: Store, events: list[ledger.Event]) -> None:
+    """Make aliases and version tags say what the ledger says; nothing moved since the last time: nothing is asked.
+
+    Raises
+    ------
+    ServiceError
+        The registry is away.  The history is right already; the next call repairs the registry.
+    """
+    moves = [event for event in events if event["event"] in _MOVES]
+    marker = env.home / "registry" / f"{store.model}.json"
+    if not moves or (marker.is_file() and read_json(marker)["move"] == moves[-1]["hash"]):
+        return
+    registry = registry_of(env)
+    registry.reconcile(store.model, truth_of(events))
+    for version, tags in _tags_after(events).items():
+        if version in {known["id"] for known in registry.state(store.model)["versions"]}:
+            registry.tag(store.model, version, tags)
+    write_json(marker, {"move": moves[-1]["hash"]})
+
+
+def truth_of(events: list[ledger.Event]) -> dict[str, str | None]:
+    """Return the champion and the challenger that the ledger names."""
+    champion, challenger = None, None
+    for event in events:
+        if event["event"] in ("promotion", "rollback"):
+            champion = event["version"]
+        elif event["event"] == "approval":
+            challenger = event["version"] if event["state"] == "pending" else None
+    return {"champion": champion, "challenger": challenger}
+
+
+def _tags_after(events: list[ledger.Event]) -> dict[str, dict[str, str]]:
+    """Return the tags that the ledger gives to each version that a move touched."""
+    out: dict[str, dict[str, str]] = {}
+    for event in events:
+        if event["event"] == "verdict":
+            out[event["version"]] = {"verdict": str(event["verdict"])}
+        elif event["event"] in _MOVES and event["version"] in out:
+            out[event["version"]]["ledger_head"] = event["hash"]
+            if event["event"] == "approval":
+                out[event["version"]] |= {"approval": event["state"], "approved_by": event["by"]}
+    return out
+
+
+def registry_disagreements(env: Environment, model: str) -> list[str]:
+    """Return in words where the registry and the history differ."""
+    return registry_of(env).disagreements(model, truth_of(branch_events(env, model)))
+
+
+def branch_events(env: Environment, model: str) -> list[ledger.Event]:
+    """Return the ledger at the tip of a model's branch, without its lock."""
+    text = read_branch_file(env, model, f"live/{model}/ledger.jsonl")
+    return ledger.from_lines(text.decode()) if text else []
+
+
+def reconcile(loop: Loop) -> dict[str, Any]:
+    """Make the registry say what the history says: missing versions published again, aliases repaired."""
+    with loop.history.locked():
+        loop.history.sync()
+        events = loop.events()
+        truth = truth_of(events)
+        registry = registry_of(loop.env)
+        republished = [
+            version
+            for version in registry.missing(loop.model, truth)
+            if _republish(loop.env, loop.history, registry, events, version)
+        ]
+        repairs = [f"{version} published again" for version in republished]
+        repairs += registry.reconcile(loop.model, truth)
+        (loop.env.home / "registry" / f"{loop.model}.json").unlink(missing_ok=True)
+        project_aliases(loop.env, loop.store, events)
+        return {"model": loop.model, "repairs": repairs, "left": registry.disagreements(loop.model, truth)}
+
+
+def _republish(
+    env: Environment, history: History, registry: Registry, events: list[ledger.Event], version_id: str
+) -> bool:
+    """Publish a version from what the history keeps of it: draws, pointer and training panel."""
+    for place in ("", "challenger/"):
+        pointer = f"live/{history.model}/{place}champion.json"
+        for commit in history.commits_touching(pointer):
+            text = history.file_at(commit, pointer)
+            if text is None or json.loads(text)["id"] != version_id:
+                continue
+            with tempfile.TemporaryDirectory() as name:
+                parts = {
+                    "champion.json": text,
+                    "base.nc": history.file_at(commit, f"live/{history.model}/{place}base.nc"),
+                    "panel.parquet": history.file_at(commit, f"live/{history.model}/panel.parquet"),
+                }
+                for part, data in parts.items():
+                    write_bytes(Path(name) / part, data or b"")
+                version = VersionFile.model_validate_json(text)
+                tags = {"as_of": version.as_of, "git_commit": commit, "republished": "true"}
+                tags |= _tags_after(events).get(version_id, {})
+                registry.publish(version, {part: Path(name) / part for part in parts}, {}, _params(version), tags)
+            return True
+    return False

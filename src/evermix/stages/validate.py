@@ -1,0 +1,45 @@
+"""Validate: hold the snapshot against the model's contract, and diff it with the last accepted panel."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pandas as pd
+
+from evermix.config import ModelParams
+from evermix.core.diff import diff_panels
+from evermix.engines.contract import Outcome, check, refuse
+from evermix.engines.sources import panel_bytes, read_panel, read_table
+from evermix.engines.store import Store, fresh_folder, read_json, write_bytes, write_json, write_text
+from evermix.engines.validation_page import render
+from evermix.errors import DataError
+from evermix.records import ValidationReport
+
+
+def run(store: Store, params: ModelParams) -> ValidationReport:
+    """Write ``report.json``, ``report.html``, ``diff.json`` and, of an accepted delivery, ``panel.parquet``.
+
+    Bytes that fail stay in the snapshot as they came; nothing is dropped or patched.
+    """
+    as_of = date.fromisoformat(read_json(store.week)["as_of"])
+    before = read_panel(store.before / "panel.parquet")
+    outcome = _outcome(store, params, as_of, before)
+    with fresh_folder(store.validated) as draft:
+        write_json(draft / "report.json", outcome.report.model_dump())
+        write_text(draft / "report.html", render(outcome.report, outcome.grid, outcome.marks))
+        if outcome.panel is None:
+            write_json(draft / "diff.json", {"status": "quarantined: no panel to compare"})
+        else:
+            write_bytes(draft / "panel.parquet", panel_bytes(outcome.panel))
+            write_json(draft / "diff.json", diff_panels(before, outcome.panel).model_dump())
+    return outcome.report
+
+
+def _outcome(store: Store, params: ModelParams, as_of: date, before: pd.DataFrame | None) -> Outcome:
+    about = read_json(store.snapshot / "about.json")
+    file = store.snapshot / f"data.{about['format']}"
+    try:
+        table = read_table(file.read_bytes(), about["format"])
+    except DataError as err:
+        return refuse(store.model, as_of, about["format"], ", ".join(about["files"]), str(err))
+    return check(table.frame, store.model, params, as_of, before)
