@@ -182,7 +182,7 @@ def simulate_text(summary: dict[str, Any]) -> str:
     """Return what was simulated."""
     flat = {key: value for key, value in summary.items() if not isinstance(value, list)}
     planted = [d for d in summary.get("deliveries", []) if d.get("planted")]
-    lines = [fields_text(flat), *[f"  {d['as_of']}: {', '.join(map(str, d['planted']))}" for d in planted]]
+    lines = [fields_text(flat), *[f"  {d['as_of']}: {'; '.join(p['text'] for p in d['planted'])}" for d in planted]]
     return "\n".join(lines)
 
 

@@ -5,6 +5,7 @@
 ``waiting``  weeks for which the source has no row yet, as ``"model week"``
 ``ask``      weeks that end with a question, as ``"model week"``
 ``fail``     exit codes of a step, used up one by one: ``{"fit brand 2026-01-05": [6]}``
+``sleep_s``  how long a step takes: ``{"fit brand 2026-01-05": 30}``
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import fcntl
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 FOLDER = Path(os.environ["EVERMIX_HOME"]) / "fake"
@@ -100,6 +102,7 @@ def main() -> None:
         state = states.setdefault(args.model, {"ingested": [], "closed": [], "question": None})
         result = answer(state, read("plan.json", {}), args)
         (FOLDER / "state.json").write_text(json.dumps(states))
+    time.sleep(read("plan.json", {}).get("sleep_s", {}).get(f"{args.command} {args.model} {args.as_of}", 0))
     print(json.dumps(result, indent=2) if args.json else result)
 
 

@@ -85,8 +85,7 @@ class AirflowClient:
     def log(self, dag_id: str, run_id: str, task_id: str, attempt: int = 1) -> str:
         """Return the log of one attempt of a task as text."""
         path = f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances/{task_id}/logs/{attempt}"
-        content = self._call("GET", f"{path}?full_content=true")["content"]
-        return "\n".join(line if isinstance(line, str) else str(line.get("event", "")) for line in content)
+        return "\n".join(_log_line(line) for line in self._call("GET", f"{path}?full_content=true")["content"])
 
     def wait_for_run(self, dag_id: str, run_id: str, timeout_s: float = 600.0) -> Row:
         """Return a run once it has ended, well or not."""
@@ -172,3 +171,10 @@ def wait(look: Callable[[], Row | None], what: str, timeout_s: float, pause_s: f
 
 def _ended(run: Row) -> Row | None:
     return run if run["state"] in FINISHED else None
+
+
+def _log_line(line: str | Row) -> str:
+    if isinstance(line, str):
+        return line
+    errors = [f"{error['exc_type']}: {error['exc_value']}" for error in line.get("error_detail") or []]
+    return "\n".join([str(line.get("event", "")), *errors])

@@ -195,8 +195,8 @@ class Loop:
             draft = Path(name) / "snapshot"
             source = self.env.source_path(self.params.source.path)
             summary = take_snapshot(self.params, source, date.fromisoformat(as_of), draft)
-            if summary["status"] == "waiting":
-                return {"model": self.model, "as_of": as_of, **summary}
+            if summary.status == "waiting":
+                return {"model": self.model, **summary.model_dump()}
             sha256 = read_json(draft / "about.json")["sha256"]
             target = folder / sha256[:16]
             if not target.is_dir():
@@ -204,7 +204,7 @@ class Loop:
                 shutil.move(str(draft), target)
         arrived_at = datetime.now(UTC).isoformat(timespec="seconds")
         write_json(folder / "latest.json", {"folder": target.name, "sha256": sha256, "arrived_at": arrived_at})
-        return {"model": self.model, "as_of": as_of, **summary}
+        return {"model": self.model, **summary.model_dump(), "status": "stored", "arrived_at": arrived_at}
 
     def _snapshots(self) -> Path:
         return self.env.home / "snapshots" / self.model

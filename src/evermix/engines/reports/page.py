@@ -1,0 +1,194 @@
+"""The report of one model's week as one HTML page that needs nothing beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from evermix.engines.reports import figures as fig
+from evermix.engines.reports.plots import evaluation_figures, prequential_plot
+
+CELLS_SHOWN = 20
+EVENTS_SHOWN = 12
+SCORES_SHOWN = 6
+
+DECISIONS = {
+    "first_fit": "No version was in use yet: a first fit was made.",
+    "keep": "Nothing new was published; the champion goes on serving.",
+    "update": "The champion's draws were reweighted with the new week.",
+    "refit": "A new fit was asked for and made; the gate judged it.",
+    "review": "Something changed that a refit alone does not explain: a person should look.",
+    "quarantine": "The delivery broke the data contract: nothing was computed from it, the champion goes on serving.",
+}
+VERDICTS = {
+    "promote": "The challenger passed every check and became champion.",
+    "hold": "A person decides; until then the champion goes on serving.",
+    "reject": "The challenger's posterior cannot be trusted; the champion stays.",
+}
+
+
+@dataclass(frozen=True)
+class WeekFiles:
+    """What one week left behind, as read from its files; None where there is no such file.
+
+    Attributes
+    ----------
+    decision, verdict, validation, diff, evidence, drift, champion, evaluation : dict | None
+        The JSON files of the stages.
+    scores : list
+        The prequential log, oldest first.
+    events : list
+        The ledger, oldest first.
+    evaluated : Path
+        The folder of the evaluation's tables.
+    missing : dict
+        Why a section of the page has nothing to show, by section.
+    slack : float
+        k of the CUSUM of z, from params.
+    """
+
+    model: str
+    as_of: str
+    reconstructed: bool
+    decision: Mapping[str, Any] | None
+    verdict: Mapping[str, Any] | None
+    validation: Mapping[str, Any] | None
+    diff: Mapping[str, Any] | None
+    evidence: Mapping[str, Any] | None
+    drift: Mapping[str, Any] | None
+    champion: Mapping[str, Any] | None
+    evaluation: Mapping[str, Any] | None
+    scores: Sequence[Mapping[str, Any]]
+    reset_after: str | None
+    events: Sequence[Mapping[str, Any]]
+    evaluated: Path
+    slack: float
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+
+def week_report(week: WeekFiles, evidently: str | None = None) -> str:
+    """Return the page of a week: what was decided and why, the evidence, the challenger, the ledger.
+
+    Parameters
+    ----------
+    week : WeekFiles
+        What the week left behind.
+    evidently : str | None
+        Relative address of Evidently's report, if one was written.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    jinja = Environment(
+        loader=PackageLoader("evermix.engines.reports", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    jinja.filters |= {"number": show_number, "allowed": allowed_range, "change": relative_change}
+    return jinja.get_template("week.html.j2").render(
+        week=week,
+        evidently=evidently,
+        decisions=DECISIONS,
+        verdicts=VERDICTS,
+        rules=_fired_first(week.decision),
+        cells=_restated(week.diff),
+        drift_rows=_drift_rows(week.drift),
+        events=list(reversed(week.events[-EVENTS_SHOWN:])),
+        approval=_approval(week),
+        challenger=_challenger(week),
+        recent=list(reversed(week.scores[-SCORES_SHOWN:])),
+        metrics=_metrics(week),
+        charts=_charts(week),
+        cells_shown=CELLS_SHOWN,
+        describe=describe_event,
+    )
+
+
+def show_number(value: Any) -> str:
+    """Return a number for a table; a missing one reads "missing"."""
+    if value is None or value != value:
+        return "missing"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int) or (abs(value) < 1e15 and value == int(value)):
+        return f"{int(value):,}".replace(",", " ")
+    if abs(value) >= 10000:
+        return f"{value:,.0f}".replace(",", " ")
+    return f"{value:.4g}"
+
+
+def allowed_range(check: Mapping[str, Any]) -> str:
+    """Return the range that a check allows, in words."""
+    low, high = check["low"], check["high"]
+    if low is not None and high is not None:
+        return f"{show_number(low)} to {show_number(high)}"
+    return f"at least {show_number(low)}" if low is not None else f"at most {show_number(high)}"
+
+
+def relative_change(cell: Mapping[str, Any]) -> str:
+    """Return a restated cell's change in percent of its old value."""
+    old, new = cell["old"], cell["new"]
+    if old is None or new is None or old == 0:
+        return ""
+    return f"{100 * (new - old) / abs(old):+.1f} %"
+
+
+def describe_event(event: Mapping[str, Any]) -> str:
+    """Return one ledger event in words."""
+    match event["event"]:
+        case "decision":
+            return f"{event.get('decision')}: {'; '.join(event.get('reasons', [])) or 'no rule fired'}"
+        case "verdict":
+            return f"{event.get('verdict')} for {event.get('version')}: {'; '.join(event.get('reasons', []))}"
+        case "approval":
+            return f"{event.get('state')}: {event.get('version')}"
+        case "promotion" | "rollback":
+            return f"{event.get('version')} became champion (before: {event.get('previous_version') or 'none'})"
+    return str(event.get("version") or event.get("reason") or "")
+
+
+def _fired_first(decision: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
+    return sorted(decision["rules"], key=lambda rule: not rule["fired"]) if decision else []
+
+
+def _restated(diff: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
+    return list(diff.get("restated", []))[:CELLS_SHOWN] if diff else []
+
+
+def _drift_rows(drift: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
+    rows = drift.get("columns", []) if drift else []
+    return sorted(rows, key=lambda row: -row["ratio"])
+
+
+def _approval(week: WeekFiles) -> Mapping[str, Any] | None:
+    """Return the last approval event that belongs to this week."""
+    found = [e for e in week.events if e["event"] == "approval" and e["as_of"] == week.as_of]
+    return found[-1] if found else None
+
+
+def _challenger(week: WeekFiles) -> str | None:
+    """Return the id of the version that this week's fit made."""
+    found = [e["version"] for e in week.events if e["event"] == "verdict" and e["as_of"] == week.as_of]
+    return found[-1] if found else None
+
+
+def _metrics(week: WeekFiles) -> dict[str, Any]:
+    return dict(sorted((week.evaluation or {}).get("metrics", {}).items()))
+
+
+def _charts(week: WeekFiles) -> dict[str, str]:
+    """Return each chart that has data as inline SVG, by name."""
+    from markupsafe import Markup
+
+    with fig.styled():
+        drawn = evaluation_figures(week.evaluated) if "challenger" not in week.missing else {}
+        if week.scores:
+            scores = pd.DataFrame(list(week.scores))
+            scores["week"] = pd.to_datetime(scores["week"])
+            drawn["prequential"] = prequential_plot(scores, week.reset_after, week.slack)
+        return {name: Markup(fig.to_svg(figure, name)) for name, figure in drawn.items()}
