@@ -100,7 +100,11 @@ def _asked_rows(table: pd.DataFrame, panel: pd.DataFrame, level: float) -> pd.Da
     rows["week"] = pd.to_datetime(rows["week"]).astype("datetime64[s]")
     rows[inputs] = rows[inputs].astype("float64")
     faults += [f"geo: got {name!r}, expected one of {geos}" for name in rows["geo"].unique() if name not in geos]
-    faults += [f"{name}: got {int(rows[name].isna().sum())} empty cells, expected none" for name in ("week", *inputs) if rows[name].isna().any()]
+    faults += [
+        f"{name}: got {int(rows[name].isna().sum())} empty cells, expected none"
+        for name in ("week", *inputs)
+        if rows[name].isna().any()
+    ]
     odd = rows["week"][rows["week"].dt.dayofweek != 0].dropna()
     faults += [f"week: got {day:%Y-%m-%d}, expected a Monday" for day in odd.unique()]
     twice = rows[rows.duplicated(["week", "geo"])]
@@ -113,13 +117,17 @@ def _asked_rows(table: pd.DataFrame, panel: pd.DataFrame, level: float) -> pd.Da
 def _gaps(rows: pd.DataFrame, panel: pd.DataFrame) -> list[str]:
     """Name the weeks that carry-over would need and that neither the panel nor the rows have."""
     first, last = panel["week"].min(), panel["week"].max()
-    faults = [f"week: got {day:%Y-%m-%d}, expected {first:%Y-%m-%d} or later" for day in rows["week"].unique() if day < first]
+    faults = [
+        f"week: got {day:%Y-%m-%d}, expected {first:%Y-%m-%d} or later" for day in rows["week"].unique() if day < first
+    ]
     for geo in panel["geo"].unique():
         known = rows.loc[(rows["geo"] == geo) & (rows["week"] > last), "week"]
         end = rows["week"].max()
         needed = pd.date_range(last, end, freq="7D", inclusive="right") if end > last else pd.DatetimeIndex([])
         lacking = needed.difference(pd.DatetimeIndex(known))
-        faults += [f"week: {day:%Y-%m-%d} of {geo} is not there, expected every week after {last:%Y-%m-%d}" for day in lacking]
+        faults += [
+            f"week: {day:%Y-%m-%d} of {geo} is not there, expected every week after {last:%Y-%m-%d}" for day in lacking
+        ]
     return faults
 
 

@@ -16,6 +16,7 @@ import json
 import os
 import sys
 import time
+from datetime import date, timedelta
 from pathlib import Path
 
 FOLDER = Path(os.environ["EVERMIX_HOME"]) / "fake"
@@ -54,6 +55,19 @@ def close(state: dict, plan: dict, model: str, as_of: str) -> dict:
     return {"status": "closed", "as_of": as_of, "approval": state["question"]}
 
 
+def pending(state: dict, through: str) -> list[str]:
+    """Return every Monday after the last closed one, ingested or not, as evermix does."""
+    if state["closed"]:
+        day = date.fromisoformat(max(state["closed"])) + timedelta(weeks=1)
+    else:
+        day = date.fromisoformat(min([*state["ingested"], through]))
+    weeks = []
+    while day <= date.fromisoformat(through):
+        weeks.append(day.isoformat())
+        day += timedelta(weeks=1)
+    return weeks
+
+
 def review(state: dict, args: argparse.Namespace) -> dict:
     question = state["question"]
     if args.answer is None:
@@ -75,7 +89,7 @@ def answer(state: dict, plan: dict, args: argparse.Namespace) -> object:
         state["ingested"] = sorted({*state["ingested"], as_of})
         return {"status": "stored"}
     if args.command == "pending":
-        return [week for week in state["ingested"] if week not in state["closed"] and week <= args.through]
+        return pending(state, args.through)
     if args.command in ("week", "close"):
         return close(state, plan, model, as_of)
     if args.command == "review":

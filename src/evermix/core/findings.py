@@ -91,7 +91,7 @@ RULES = {
     ),
     "spend_slip": Rule(
         "the spend leaves its scale",
-        "at most {spend_jump:g} times the channel's 52-week maximum (spend_jump)",
+        "at most {spend_jump:g} times the channel's 52-week maximum (spend_jump), or what all channels usually cost",
         "Check the unit (pence or pounds, thousands); if it is true, raise validation.spend_jump.",
     ),
     "too_few_weeks": Rule(
@@ -242,7 +242,7 @@ class Reading:
             "label": source.label,
             "week_start": source.week_start,
             "delay": self.params.label_delay_weeks,
-            "low_jump": 10 * limits.target_jump,
+            "low_jump": 100 * limits.target_jump,
             "max_zero": limits.max_zero_target_share,
         }
         return facts | limits.model_dump() | self._weekday_facts(f)

@@ -69,7 +69,8 @@ def target_keeps_scale(target: pd.Series, jump: float) -> pd.Series:
     """Return where the target is on the scale of the weeks around it.
 
     A unit slip is a clear break: above ``jump`` times the median of the year before and after *and* above twice the
-    maximum of the year before, or below 1 / (10 ``jump``) of that median and half the minimum.  The median looks both
+    maximum of the year before, or below 1 / (100 ``jump``) of that median and half the minimum (true weeks of a small
+    geo were seen at 1 / 160).  The median looks both
     ways so that growth in a long history is no break; the maximum looks back so that the first week of a slip that lasts
     is one.
 
@@ -82,7 +83,7 @@ def target_keeps_scale(target: pd.Series, jump: float) -> pd.Series:
     median = wide.rolling(2 * _YEAR_WEEKS + 1, center=True, min_periods=_MIN_HISTORY_WEEKS).median()
     above = (wide > jump * median) & (wide > 2.0 * _reference(wide, "max"))
     positive = wide.where(wide > 0)
-    below = (positive < median / (10.0 * jump)) & (2.0 * positive < _reference(positive, "min"))
+    below = (positive < median / (100.0 * jump)) & (2.0 * positive < _reference(positive, "min"))
     return _stacked(~((above | below) & (median > 0)), target)
 
 
@@ -93,20 +94,31 @@ def _reference(wide: pd.DataFrame, how: str) -> pd.DataFrame:
     return before.fillna(getattr(ahead, how)().iloc[::-1])
 
 
-def spend_keeps_scale(spend: pd.Series, jump: float) -> pd.Series:
-    """Return where spend is at most ``jump`` times the maximum of the year before, once a channel has run for 8 weeks."""
+def spend_keeps_scale(spend: pd.Series, total: pd.Series, jump: float) -> pd.Series:
+    """Return where a channel's spend is on its own scale.
+
+    A unit slip is more than ``jump`` times the maximum of the year before, in a channel that has run for 8 weeks of it, and
+    more than all channels together usually cost: small channels leap when somebody begins to use them.
+
+    Parameters
+    ----------
+    spend, total : Series
+        Of the channel and of all channels; index (week, geo).
+    """
     wide = spend.unstack("geo")
     past = wide.shift(1).rolling(_YEAR_WEEKS, min_periods=1)
     active_weeks = wide.gt(0).astype(float).shift(1).rolling(_YEAR_WEEKS, min_periods=1).sum()
-    slip = (wide > jump * past.max()) & (active_weeks >= _MIN_HISTORY_WEEKS)
+    usual = total.unstack("geo").shift(1).rolling(_YEAR_WEEKS, min_periods=1).median()
+    slip = (wide > jump * past.max()) & (wide > usual) & (active_weeks >= _MIN_HISTORY_WEEKS)
     return _stacked(~slip, spend)
 
 
 def is_not_suddenly_zero(values: pd.Series) -> pd.Series:
-    """Return where a value is not zero right after half a year of weeks above zero."""
+    """Return False where the last week is zero after half a year of weeks above zero, True elsewhere."""
     wide = values.unstack("geo")
     steady = wide.shift(1).rolling(STEADY_WEEKS, min_periods=STEADY_WEEKS).min() > 0
-    return _stacked(~(wide.eq(0) & steady), values)
+    last = pd.Series(wide.index == wide.index[-1], index=wide.index)
+    return _stacked(~(wide.eq(0) & steady).mul(last, axis=0), values)
 
 
 def _stacked(wide: pd.DataFrame, like: pd.Series) -> pd.Series:

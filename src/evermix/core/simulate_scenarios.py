@@ -90,7 +90,7 @@ class Scenario:
 
 TV = Channel("tv", 11_000, (0.08, 0.11), (0.4, 0.65), (1.5, 3.0), Bursts((3, 6), (2, 5)), 0.25, 0.5)
 SEARCH = Channel("search", 6_500, (0.08, 0.11), (0.05, 0.25), (1.5, 3.0), None, 0.35, 1.0)
-SOCIAL = Channel("social", 5_000, (0.05, 0.08), (0.15, 0.4), (1.5, 3.0), None, 0.4, 0.75)
+SOCIAL = Channel("social", 5_000, (0.05, 0.08), (0.15, 0.4), (1.5, 3.0), Bursts((5, 10), (2, 3)), 0.4, 0.75)
 VIDEO = Channel("video", 6_500, (0.04, 0.06), (0.3, 0.55), (1.5, 3.0), Bursts((2, 4), (3, 6)), 0.3, 0.5)
 # A launch starts with a steady budget.
 AUDIO = Channel("audio", 4_500, (0.04, 0.05), (0.15, 0.35), (1.5, 3.0), None, 0.1, 0.5)
@@ -117,7 +117,7 @@ QUIET = Scenario(
 DEMO = QUIET.after(
     Corrupt(158, "text_in_number"),
     NewChannel(160, AUDIO),
-    LevelShift(161, -8.0),
+    LevelShift(161, -6.0),
     Restatement(162, "search_spend", 1.4, first=79, last=161),
     name="demo",
     weeks=6,

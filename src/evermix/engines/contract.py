@@ -187,18 +187,18 @@ def _target_rules(reading: Reading) -> dict[str, Mask]:
         "missing_target": _fixed(~told | target.notna() | late),
         "below_minimum": _fixed(~(target < limits.target_min)),
         "target_slip": _fixed(~new | quality.target_keeps_scale(target, limits.target_jump)),
-        "sudden_zero": _fixed(~new | quality.is_not_suddenly_zero(target)),
+        "sudden_zero": _fixed(quality.is_not_suddenly_zero(target)),
         "zero_target_share": lambda _: quality.zero_target_share(target) <= limits.max_zero_target_share,
         "too_few_weeks": lambda _: enough,
     }
 
 
 def _spend_rules(reading: Reading, name: str) -> dict[str, Mask]:
-    spend = reading.grid[name]
+    spend, total = reading.grid[name], reading.grid.filter(like="spend.").sum(axis=1)
     new = quality.changed_weeks(reading.grid, reading.before, name)
     return {
-        "spend_slip": _fixed(~new | quality.spend_keeps_scale(spend, reading.params.validation.spend_jump)),
-        "sudden_zero": _fixed(~new | quality.is_not_suddenly_zero(spend)),
+        "spend_slip": _fixed(~new | quality.spend_keeps_scale(spend, total, reading.params.validation.spend_jump)),
+        "sudden_zero": _fixed(quality.is_not_suddenly_zero(spend)),
     }
 
 

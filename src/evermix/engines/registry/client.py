@@ -190,7 +190,8 @@ class Registry:
 def _check_inputs(version: VersionFile, files: Mapping[str, Path]) -> None:
     if not _ID.match(version.id) or not version.id.startswith(f"{version.model}/"):
         raise StoreError(
-            f"registry: version id {version.id!r}, expected {version.model}/YYYY-MM-DD/8 hex digits. Check champion.json."
+            f"registry: version id {version.id!r}, expected {version.model}/YYYY-MM-DD/8 hex digits."
+            " Check champion.json."
         )
     lacking = [name for name in MODEL_FILES if name not in files]
     lacking += [str(path) for path in files.values() if not Path(path).is_file()]

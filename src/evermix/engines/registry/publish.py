@@ -28,9 +28,7 @@ def find_run(client: MlflowClient, version: VersionFile) -> Run | None:
     return found[0] if found else None
 
 
-def create_run(
-    client: MlflowClient, version: VersionFile, artifact_root: Path | None, tags: Mapping[str, str]
-) -> Run:
+def create_run(client: MlflowClient, version: VersionFile, artifact_root: Path | None, tags: Mapping[str, str]) -> Run:
     """Return a new run, in the experiment of the model.
 
     The tags are given whole, so that MLflow adds none of its own (user, path of the program).

@@ -1,7 +1,10 @@
-"""Reports for people: the week's page, plots of a decision, Evidently's tables.  The only home of matplotlib, jinja2 and evidently."""
+"""Reports for people: the week's page, plots of a decision, Evidently's tables.
+
+The only home of matplotlib, jinja2 and evidently.
+"""
 
 from evermix.engines.reports.evidently import evidently_report
-from evermix.engines.reports.page import week_report
+from evermix.engines.reports.page import WeekFiles, week_report
 from evermix.engines.reports.plots import decision_plots
 
-__all__ = ["decision_plots", "evidently_report", "week_report"]
+__all__ = ["WeekFiles", "decision_plots", "evidently_report", "week_report"]

@@ -32,8 +32,11 @@ def evidently_report(reference: pd.DataFrame, current: pd.DataFrame, path: Path)
     -----
     The import takes about 10 s, so a quiet week does without.
     """
+    import os
     import warnings
 
+    # Evidently reports its use to its makers unless told not to.
+    os.environ.setdefault("DO_NOT_TRACK", "true")
     with warnings.catch_warnings():
         # Evidently 0.7.23 and what it imports warn of their own deprecated calls.
         warnings.simplefilter("ignore")

@@ -20,7 +20,7 @@ BLUE, RED, AMBER = "#2f6db3", "#c2452d", "#b7791f"
 SERIES = ("#2f6db3", "#d1873a", "#4d9078", "#a4508b", "#c2a83e", "#7a8b99", "#7fb2dd", "#b5533c", "#86b36b", "#5f4b8b")
 WIDTH_IN = 9.2
 
-_VARIABLES = {INK: "var(--ink)", MUTED: "var(--muted)", LINE: "var(--line)", PAPER: "var(--paper)"}
+_VARIABLES = {INK: "var(--ink)", MUTED: "var(--muted)", LINE: "var(--line)", PAPER: "var(--paper)", BLUE: "var(--blue)"}
 _FONT = re.compile(r"font: ((?:\d+ )?[\d.]+px)[^;\"]*")
 _STYLE: dict[str, Any] = {
     "axes.edgecolor": MUTED,
@@ -66,7 +66,9 @@ def styled() -> Iterator[None]:
         yield
 
 
-def new_figure(rows: int, height_in: float, ratios: list[float] | None = None, share: bool = True) -> tuple[Figure, list[Axes]]:
+def new_figure(
+    rows: int, height_in: float, ratios: list[float] | None = None, share: bool = True
+) -> tuple[Figure, list[Axes]]:
     """Return a figure of the common width and its axes, one above the other."""
     from matplotlib.figure import Figure
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
+from evermix.core.prequential import log_table
 from evermix.engines.reports import figures as fig
 from evermix.engines.reports.plots import evaluation_figures, prequential_plot
+from evermix.records import Score
 
 CELLS_SHOWN = 20
 EVENTS_SHOWN = 12
 SCORES_SHOWN = 6
+NARROW_SPACE = "\u202f"
 
 DECISIONS = {
     "first_fit": "No version was in use yet: a first fit was made.",
@@ -45,8 +47,6 @@ class WeekFiles:
         The ledger, oldest first.
     evaluated : Path
         The folder of the evaluation's tables.
-    missing : dict
-        Why a section of the page has nothing to show, by section.
     slack : float
         k of the CUSUM of z, from params.
     """
@@ -67,7 +67,27 @@ class WeekFiles:
     events: Sequence[Mapping[str, Any]]
     evaluated: Path
     slack: float
-    missing: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def missing(self) -> dict[str, str]:
+        """Why a section of the page has nothing to show, by section; sections with data are not in it."""
+        decided = self.decision
+        stopped = "The delivery is in quarantine, so nothing was computed from it."
+        stopped = stopped if decided and decided["decision"] == "quarantine" else ""
+        unscored = "No week was scored yet: a version has to be in use before a week comes."
+        drift = self.drift or {}
+        why = {
+            "decision": decided or "This week's decision is not in its commit.",
+            "validation": self.validation or "No validation report is in this week's commit.",
+            "diff": self.diff or stopped or "There is no earlier snapshot to compare with.",
+            "scores": self.scores or stopped or unscored,
+            "drift": drift.get("columns") or stopped or drift.get("status") or "Input drift was not measured.",
+            "challenger": stopped or "No new fit was made this week.",
+            "ledger": self.events or "The ledger has no event yet.",
+        }
+        if decided and decided["requested_now"] and self.verdict and not stopped:
+            del why["challenger"]
+        return {name: text for name, text in why.items() if isinstance(text, str)}
 
 
 def week_report(week: WeekFiles, evidently: str | None = None) -> str:
@@ -111,15 +131,14 @@ def week_report(week: WeekFiles, evidently: str | None = None) -> str:
 
 def show_number(value: Any) -> str:
     """Return a number for a table; a missing one reads "missing"."""
-    if value is None or value != value:
+    if value is None or math.isnan(value):
         return "missing"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int) or (abs(value) < 1e15 and value == int(value)):
-        return f"{int(value):,}".replace(",", " ")
-    if abs(value) >= 10000:
-        return f"{value:,.0f}".replace(",", " ")
-    return f"{value:.4g}"
+    if math.isinf(value):
+        return "infinite"
+    whole = abs(value) >= 1000 or value == int(value)
+    return f"{value:,.0f}".replace(",", NARROW_SPACE) if whole else f"{value:.4g}"
 
 
 def allowed_range(check: Mapping[str, Any]) -> str:
@@ -181,6 +200,12 @@ def _metrics(week: WeekFiles) -> dict[str, Any]:
     return dict(sorted((week.evaluation or {}).get("metrics", {}).items()))
 
 
+def _cusum_limit(week: WeekFiles) -> float | None:
+    """Return the limit of the rule on the CUSUM, so that the chart shows what an alarm would be."""
+    found = [rule["value"] for rule in _fired_first(week.decision) if rule["evidence"] == "surprise.cusum"]
+    return float(found[0]) if found else None
+
+
 def _charts(week: WeekFiles) -> dict[str, str]:
     """Return each chart that has data as inline SVG, by name."""
     from markupsafe import Markup
@@ -188,7 +213,6 @@ def _charts(week: WeekFiles) -> dict[str, str]:
     with fig.styled():
         drawn = evaluation_figures(week.evaluated) if "challenger" not in week.missing else {}
         if week.scores:
-            scores = pd.DataFrame(list(week.scores))
-            scores["week"] = pd.to_datetime(scores["week"])
-            drawn["prequential"] = prequential_plot(scores, week.reset_after, week.slack)
+            log = log_table([Score.model_validate(row) for row in week.scores], week.slack, week.reset_after)
+            drawn["prequential"] = prequential_plot(log, _cusum_limit(week))
         return {name: Markup(fig.to_svg(figure, name)) for name, figure in drawn.items()}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 GEOS_SHOWN = 6
+WEEKS_SHOWN = 52
 COMPONENTS_SHOWN = 9
 BASELINES = ("seasonal_naive", "ridge")
 
@@ -35,7 +36,7 @@ def forecast_plot(rows: pd.DataFrame, title: str) -> Figure:
     for axis, geo in zip(axes, geos, strict=True):
         draw_forecast(axis, rows[rows["geo"] == geo])
         axis.set_ylabel(title if geo == "all" else f"{title}, {geo}")
-    fig.legend_above(axes[0], 6)
+    fig.legend_above(axes[0], 8)
     fig.week_axis(axes[-1])
     return figure
 
@@ -56,55 +57,39 @@ def draw_forecast(axis: Axes, rows: pd.DataFrame) -> None:
     fig.number_axis(axis)
 
 
-def prequential_plot(scores: pd.DataFrame, reset_after: str | None, slack: float) -> Figure:
+def prequential_plot(log: pd.DataFrame, limit: float | None) -> Figure:
     """Return each week as it was predicted before it came, and the sums that turn small surprises into an alarm.
 
     Parameters
     ----------
-    scores : DataFrame
-        Rows of the prequential log (record ``Score``), oldest first; the last 52 weeks are drawn.
-    reset_after : str | None
-        The sums start anew after this week.
-    slack : float
-        k of the CUSUM, in sd of z.
+    log : DataFrame
+        The prequential log as ``core.prequential.log_table`` gives it, oldest first; its last 52 weeks are drawn.
+    limit : float | None
+        The CUSUM at which a rule fires, drawn as a dotted line.
     """
-    geos = list(scores["geo"].unique())[:GEOS_SHOWN]
-    recent = scores["week"] >= np.sort(scores["week"].unique())[-52:][0]
-    figure, axes = fig.new_figure(len(geos) + 1, 2.4 + 2.2 * len(geos), [*[2.2] * len(geos), 1.4])
-    for axis, geo in zip(axes, geos, strict=False):
-        draw_forecast(axis, scores[recent & (scores["geo"] == geo)])
+    log = log.assign(week=pd.to_datetime(log["week"]))
+    log = log[log["week"] >= np.sort(log["week"].unique())[-WEEKS_SHOWN:][0]]
+    geos = list(log["geo"].unique())
+    shown = geos[:GEOS_SHOWN]
+    figure, axes = fig.new_figure(len(shown) + 1, 2.4 + 2.2 * len(shown), [*[2.2] * len(shown), 1.4])
+    for axis, geo in zip(axes, shown, strict=False):
+        draw_forecast(axis, log[log["geo"] == geo])
         axis.set_ylabel("target" if geo == "all" else geo)
-    _draw_sums(axes[-1], scores, recent, reset_after, slack)
-    fig.legend_above(axes[0], 6)
-    fig.week_axis(axes[-1])
+    sums = axes[-1]
+    for place, geo in enumerate(geos):
+        rows = log[log["geo"] == geo]
+        colour, label = (fig.MUTED, "z") if len(geos) == 1 else (fig.SERIES[(place + 1) % len(fig.SERIES)], f"z, {geo}")
+        sums.vlines(rows["week"], 0, rows["z"], color=colour, lw=1.8, alpha=0.75, label=label)
+    path = log.dropna(subset="cusum").drop_duplicates(["as_of", "week"])
+    sums.plot(path["week"], path["cusum"], color=fig.BLUE, lw=1.5, label="CUSUM of z")
+    sums.axhline(0, color=fig.MUTED, lw=0.8)
+    if limit is not None:
+        sums.axhline(limit, color=fig.RED, lw=1.1, ls=":", label="a rule fires")
+    sums.set_ylabel("z and its CUSUM")
+    fig.legend_above(axes[0], 7)
+    fig.legend_above(sums, 7)
+    fig.week_axis(sums)
     return figure
-
-
-def _draw_sums(axis: Axes, scores: pd.DataFrame, recent: pd.Series, reset_after: str | None, slack: float) -> None:
-    colours = dict(zip(scores["geo"].unique(), fig.SERIES, strict=False))
-    for geo, rows in scores.groupby("geo", sort=False):
-        begin = 0 if reset_after is None else int((rows["week"] <= pd.Timestamp(reset_after)).sum())
-        up, down = cusum(rows["z"].to_numpy(), slack, begin)
-        shown = recent[rows.index].to_numpy()
-        weeks, colour = rows["week"].to_numpy()[shown], colours.get(geo, fig.MUTED)
-        axis.vlines(weeks, 0, rows["z"].to_numpy()[shown], color=fig.MUTED, lw=1.6, alpha=0.7)
-        axis.plot(weeks, up[shown], color=colour, lw=1.4, label="CUSUM up" if geo == "all" else f"CUSUM, {geo}")
-        axis.plot(weeks, -down[shown], color=colour, lw=1.4, ls="--", label="CUSUM down" if geo == "all" else None)
-    axis.axhline(0, color=fig.MUTED, lw=0.8)
-    axis.set_ylabel("z and its CUSUM")
-    fig.legend_above(axis, 6)
-
-
-def cusum(z: np.ndarray, slack: float, begin: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the two one-sided CUSUMs of z, shape (week,) each; zero before ``begin`` (Page 1954).
-
-    S+ = max(0, S+ + z - k), S- = max(0, S- - z - k).
-    """
-    up, down = np.zeros(len(z)), np.zeros(len(z))
-    for t in range(begin, len(z)):
-        up[t] = max(0.0, (up[t - 1] if t > begin else 0.0) + z[t] - slack)
-        down[t] = max(0.0, (down[t - 1] if t > begin else 0.0) - z[t] - slack)
-    return up, down
 
 
 def roas_plot(roas: Sequence[Mapping[str, Any]]) -> Figure:
@@ -197,7 +182,10 @@ def evaluation_figures(evaluated: Path) -> dict[str, Figure]:
     contributions = read_rows(evaluated / "contributions.csv")
     if contributions is not None:
         out["contributions"] = contributions_plot(contributions)
-    for name, file, title in (("fitted", "ppc.csv", "target, training weeks"), ("holdout", "holdout.csv", "target, held-out weeks")):
+    for name, file, title in (
+        ("fitted", "ppc.csv", "target, training weeks"),
+        ("holdout", "holdout.csv", "target, held-out weeks"),
+    ):
         rows = read_rows(evaluated / file)
         if rows is not None:
             out[name] = forecast_plot(rows, title)

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytest
 
 
 def make_columns(*, geo: bool) -> dict[str, Any]:
@@ -25,7 +24,9 @@ def make_panel(*, geo: bool, weeks: int = 60) -> pd.DataFrame:
     random = np.random.default_rng(11)
     geos = ["north", "south"] if geo else ["all"]
     rows = weeks * len(geos)
-    week = np.repeat(pd.date_range("2021-01-04", periods=weeks, freq="7D").to_numpy().astype("datetime64[s]"), len(geos))
+    week = np.repeat(
+        pd.date_range("2021-01-04", periods=weeks, freq="7D").to_numpy().astype("datetime64[s]"), len(geos)
+    )
     panel = pd.DataFrame({"week": week, "geo": geos * weeks})
     spend, clicks = random.gamma(2.0, 50.0, rows), random.gamma(2.0, 900.0, rows)
     promo = (random.random(rows) < 0.1) * 1.0
@@ -55,13 +56,3 @@ REGRESSION_SPEC = {
     "likelihood": "Normal",
     "priors": {"intercept_sd": 1.0, "coefficient_sd": 1.0, "noise_sd": 1.0},
 }
-
-
-@pytest.fixture
-def columns() -> dict[str, Any]:
-    return make_columns(geo=False)
-
-
-@pytest.fixture
-def panel() -> pd.DataFrame:
-    return make_panel(geo=False)

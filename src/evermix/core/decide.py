@@ -1,0 +1,225 @@
+"""From evidence to one decision, by the rule table of params; and the request that a decision makes.
+
+Every rule is recorded with the number it saw.  Missing evidence never passes: it is a review.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import operator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from evermix.config import ModelParams, Rule
+from evermix.core.diagnostics import launched_columns
+from evermix.records import Decision, DecisionName, RuleOutcome, VersionFile
+
+Evidence = Mapping[str, float | bool | None]
+
+REQUESTING = ("first_fit", "refit", "review")
+
+_COMPARE = {
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+# What these keys hold decides what is fitted; as_of and the data may differ and it is still the same question.
+_RECIPE = ("kind", "spec", "columns", "sampler", "recipe", "seed", "evaluation")
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A question that waits for a person: the week it was asked in, and the rules that it already covers."""
+
+    as_of: str
+    rules: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the table says: the decision, its reasons, each rule's outcome, and the rules the decision covers."""
+
+    decision: DecisionName
+    reasons: list[str]
+    rules: list[RuleOutcome]
+    covers: list[str]
+
+
+def judge_evidence(rules: Sequence[Rule], evidence: Evidence, pending: Pending | None) -> Judgement:
+    """Return the decision of the first rule that fires or lacks its evidence.
+
+    A refit or review that a pending question covers is recorded as fired and passed over, so
+    that one lasting alarm asks once; a rule that the question does not cover supersedes it.
+
+    Parameters
+    ----------
+    rules : sequence of Rule
+        In order of precedence.
+    evidence : mapping
+        Number or bool by name; absent, None and NaN are missing.
+    pending : Pending or None
+        The question that waits, if any.
+    """
+    outcomes = [_outcome(rule, evidence.get(rule.evidence)) for rule in rules]
+    covered = pending.rules if pending is not None else frozenset()
+    waiting: list[RuleOutcome] = []
+    for i, outcome in enumerate(outcomes):
+        missing = outcome.seen is None
+        if not (missing or outcome.fired):
+            continue
+        if outcome.name in covered and outcome.decision in ("refit", "review"):
+            waiting.append(outcome)
+            continue
+        decision = "review" if missing else rules[i].decision
+        if decision not in ("refit", "review"):
+            return Judgement(decision, [_reason(outcome)], outcomes, [])
+        # What else fires or is missing belongs to the same question, so that it is not asked again next week.
+        later = [o for o in outcomes[i + 1 :] if o.fired or o.seen is None]
+        reasons = [_reason(o) for o in (outcome, *later)]
+        return Judgement(decision, reasons, outcomes, [o.name for o in (*waiting, outcome, *later)])
+    if waiting and pending is not None:
+        names = ", ".join(f"rule {o.name} {'still fires' if o.fired else 'still lacks evidence'}" for o in waiting)
+        return Judgement("keep", [f"the question of {pending.as_of} is pending ({names})"], outcomes, [])
+    return Judgement("keep", ["no rule fired"], outcomes, [])
+
+
+def decide_week(
+    model: str,
+    as_of: str,
+    params: ModelParams,
+    evidence: Evidence,
+    quarantined: bool,
+    pending: Pending | None,
+) -> tuple[Decision, list[str]]:
+    """Return the decision of a week, not yet with its request, and the rules that it covers.
+
+    A quarantined delivery has no panel, so whatever the table says, nothing is fitted on it.
+    """
+    judged = judge_evidence(params.rules, evidence, pending)
+    decision, reasons = judged.decision, judged.reasons
+    if quarantined and decision != "quarantine":
+        decision, reasons = "quarantine", ["the delivery breaks the model's data contract, and no rule said so"]
+    record = Decision(
+        model=model,
+        as_of=as_of,
+        decision=decision,
+        reasons=reasons,
+        evidence={name: _told(value) for name, value in sorted(evidence.items())},
+        rules=judged.rules,
+        request=None,
+        requested_now=decision in REQUESTING,
+    )
+    return record, judged.covers
+
+
+def build_request(
+    decision: Decision,
+    covers: Sequence[str],
+    params: ModelParams,
+    panel: pd.DataFrame,
+    champion: VersionFile | None,
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Return the request, without its id, and the training panel: all that a fit depends on.
+
+    The basis is the champion's, so that scales and time do not move.  Channels that are to be
+    launched after ``as_of`` are left out of columns and panel.
+    """
+    settings = request_settings(params, decision.as_of)
+    last = panel.loc[panel["target"].notna(), "week"].max()
+    request = {
+        **settings,
+        "model": decision.model,
+        "as_of": decision.as_of,
+        "decision": decision.decision,
+        "reasons": decision.reasons,
+        "rules": sorted(covers),
+        "basis": champion.basis if champion is not None else None,
+        "champion": champion.id if champion is not None else None,
+        "fitted_through": last.strftime("%Y-%m-%d"),
+    }
+    named = {f"{kind}.{c}" for c in settings["columns"]["channels"] for kind in ("spend", "exposure")}
+    kept = [c for c in panel if not c.startswith(("spend.", "exposure.")) or c in named]
+    return request, panel[kept]
+
+
+def request_settings(params: ModelParams, as_of: str) -> dict[str, Any]:
+    """Return the part of a request that comes from params as of a week."""
+    return {
+        "kind": params.kind,
+        "spec": params.spec,
+        "columns": launched_columns(params.columns, as_of),
+        "sampler": params.sampler.model_dump(),
+        "recipe": params.recipe,
+        "seed": params.sampler.seed,
+        "evaluation": params.evaluation.model_dump(),
+    }
+
+
+def request_id(request: Mapping[str, Any], files: Mapping[str, bytes]) -> str:
+    """Return the first 16 hex digits of the SHA-256 of a request's content and of the files beside it."""
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    text = json.dumps({"request": request, "files": hashes}, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def pending_question(
+    question: Mapping[str, Any] | None,
+    last_request: Mapping[str, Any],
+    champion: VersionFile | None,
+    params: ModelParams,
+    as_of: str,
+) -> Pending | None:
+    """Return the question that waits, if today's params would ask for the very same fit of this champion.
+
+    Parameters
+    ----------
+    question : mapping or None
+        ``{version, as_of, decision, ...}`` of the question that closing left open.
+    last_request : mapping
+        The request that led to it.
+    """
+    if question is None or champion is None or last_request.get("champion") != champion.id:
+        return None
+    if last_request.get("as_of") != question["as_of"]:
+        return None
+    today = request_settings(params, as_of)
+    if any(json.dumps(last_request[k], sort_keys=True) != json.dumps(today[k], sort_keys=True) for k in _RECIPE):
+        return None
+    return Pending(question["as_of"], frozenset(last_request["rules"]))
+
+
+def _outcome(rule: Rule, value: float | bool | None) -> RuleOutcome:
+    seen = _told(value)
+    return RuleOutcome(
+        name=rule.name,
+        evidence=rule.evidence,
+        op=rule.op,
+        value=rule.value,
+        seen=seen,
+        fired=seen is not None and bool(_COMPARE[rule.op](seen, rule.value)),
+        decision=rule.decision,
+        severity=rule.severity,
+        why=rule.why,
+    )
+
+
+def _told(value: float | bool | None) -> float | bool | None:
+    """NaN is how a number says that it is missing; an infinite one is no measurement either."""
+    if value is None or isinstance(value, bool):
+        return value
+    return float(value) if math.isfinite(value) else None
+
+
+def _reason(outcome: RuleOutcome) -> str:
+    if outcome.seen is None:
+        return f"evidence {outcome.evidence} is missing (rule {outcome.name})"
+    seen = outcome.seen if isinstance(outcome.seen, bool) else f"{outcome.seen:.4g}"
+    return f"{outcome.name}: {outcome.why} ({outcome.evidence} = {seen}, rule {outcome.op} {outcome.value})"

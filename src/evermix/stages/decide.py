@@ -1,0 +1,76 @@
+"""Decide: one decision from the evidence, and what is to be fitted for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from evermix.config import ModelParams
+from evermix.core.decide import build_request, decide_week, pending_question, request_id
+from evermix.engines.sources import panel_bytes, read_panel
+from evermix.engines.store import Store, copy_folder, fresh_folder, read_json, write_bytes, write_json
+from evermix.errors import StoreError
+from evermix.records import Decision, ValidationReport, VersionFile
+
+
+def run(store: Store, params: ModelParams) -> Decision:
+    """Write ``decision.json`` and the folder ``request/``: a new request, or the last one byte for byte.
+
+    ``fit`` depends on that folder alone, so an unchanged one is what makes a quiet week cheap.
+    """
+    as_of = read_json(store.week)["as_of"]
+    evidence = read_json(store.monitored / "evidence.json")["values"]
+    report = ValidationReport.model_validate(read_json(store.validated / "report.json"))
+    champion = read_champion(store)
+    last = _last_request(store)
+    question = store.before / "challenger.json"
+    asked = read_json(question) if question.is_file() else None
+    pending = pending_question(asked, last, champion, params, as_of)
+    decision, covers = decide_week(
+        store.model, as_of, params, evidence, quarantined=report.status == "quarantined", pending=pending
+    )
+    if decision.requested_now:
+        request = _write_request(store, decision, covers, params, champion)
+    else:
+        request = _keep_request(store)
+    decision = decision.model_copy(update={"request": request})
+    write_json(store.decision, decision.model_dump())
+    return decision
+
+
+def read_champion(store: Store) -> VersionFile | None:
+    """Return the version that is in use as the week opens, None before the first."""
+    path = store.before / "champion.json"
+    return VersionFile.model_validate(read_json(path)) if path.is_file() else None
+
+
+def _last_request(store: Store) -> dict[str, Any]:
+    path = store.before / "request" / "request.json"
+    return dict(read_json(path)) if path.is_file() else {"id": None}
+
+
+def _keep_request(store: Store) -> str | None:
+    request = _last_request(store)
+    copy_folder(store.before / "request", store.request)
+    if request["id"] is None:
+        write_json(store.request / "request.json", request | {"status": "nothing requested"})
+        return None
+    return str(request["id"])
+
+
+def _write_request(
+    store: Store, decision: Decision, covers: list[str], params: ModelParams, champion: VersionFile | None
+) -> str:
+    panel = read_panel(store.validated / "panel.parquet")
+    if panel is None:
+        raise StoreError(f"{store.validated / 'panel.parquet'}: not there. Run validate again.")
+    request, training = build_request(decision, covers, params, panel, champion)
+    files = {"panel.parquet": panel_bytes(training)}
+    if champion is not None:
+        files["champion.json"] = (store.before / "champion.json").read_bytes()
+        files["champion.nc"] = (store.before / "base.nc").read_bytes()
+    request["id"] = request_id(request, files)
+    with fresh_folder(store.request) as draft:
+        for name, data in files.items():
+            write_bytes(draft / name, data)
+        write_json(draft / "request.json", request)
+    return str(request["id"])

@@ -1,0 +1,72 @@
+"""Monitor: what the champion says of the new weeks, what was restated, what changed, and whether inputs drifted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from evermix.config import ModelParams
+from evermix.core import prequential as pq
+from evermix.core.draws import stack_draws
+from evermix.core.monitor import WeekFacts, flat_metrics, not_run, observe_week
+from evermix.engines.models import load_kind
+from evermix.engines.models.drawsfile import load_posterior
+from evermix.engines.sources import read_panel
+from evermix.engines.store import Store, fresh_folder, read_json, write_json, write_text
+from evermix.errors import StoreError
+from evermix.records import Score, SnapshotDiff, ValidationReport, VersionFile
+from evermix.stages.decide import read_champion
+
+
+def run(store: Store, params: ModelParams) -> dict[str, Any]:
+    """Write ``evidence.json``, ``scores.json`` (new rows), ``drift.json``, ``prequential.csv`` and flat metrics.
+
+    The prequential log is read from before the week (``{"rows", "reset_after"}``); only closing writes it.
+    """
+    report = ValidationReport.model_validate(read_json(store.validated / "report.json"))
+    champion = read_champion(store)
+    log, reset_after = _read_log(store)
+    if report.status == "quarantined" or champion is None:
+        seen = not_run(report)
+    else:
+        facts = _facts(store, champion, log, reset_after)
+        predict = _predictor(store, champion, params.monitor.draws)
+        seen = observe_week(facts, params, predict)
+    with fresh_folder(store.monitored) as draft:
+        write_json(draft / "evidence.json", seen.evidence)
+        write_json(draft / "scores.json", [row.model_dump() for row in seen.scores])
+        write_json(draft / "drift.json", seen.drift)
+        table = pq.log_table([*log, *seen.scores], params.monitor.cusum_slack, reset_after)
+        write_text(draft / "prequential.csv", table.to_csv(index=False, lineterminator="\n"))
+    write_json(store.out / "monitor.json", flat_metrics(seen.evidence, [*log, *seen.scores]))
+    return seen.evidence
+
+
+def _facts(store: Store, champion: VersionFile, log: list[Score], reset_after: str | None) -> WeekFacts:
+    panel = read_panel(store.validated / "panel.parquet")
+    if panel is None:
+        raise StoreError(f"{store.validated / 'panel.parquet'}: not there. Run validate again.")
+    return WeekFacts(
+        as_of=read_json(store.week)["as_of"],
+        champion=champion,
+        panel=panel,
+        before=read_panel(store.before / "panel.parquet"),
+        diff=SnapshotDiff.model_validate(read_json(store.validated / "diff.json")),
+        log=log,
+        reset_after=reset_after,
+    )
+
+
+def _predictor(store: Store, champion: VersionFile, draws: int) -> pq.Predict:
+    def predict(panel: Any) -> Any:
+        kept = stack_draws(load_posterior(store.before / "base.nc"), draws)
+        return load_kind(champion.kind).predict(kept, panel, champion.columns, champion.spec, champion.basis)
+
+    return predict
+
+
+def _read_log(store: Store) -> tuple[list[Score], str | None]:
+    path = store.before / "prequential.json"
+    if not path.is_file():
+        return [], None
+    data = read_json(path)
+    return [Score.model_validate(row) for row in data["rows"]], data["reset_after"]
