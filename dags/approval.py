@@ -25,8 +25,8 @@ Answer it under *Required Actions*:
 | Reject | `evermix review --answer reject`: the ledger records who and when, the champion stays |
 | Hold | nothing now: the champion stays in use; also what no answer within {weeks} weeks comes to |
 
-No week waits for the answer. If a newer version has taken the question's place meanwhile, the answer changes nothing and
-the log of `carry_out` says so. The run only starts the question: the ledger owns it, and `evermix review` answers it as well.
+No week waits for the answer. If a newer version has taken the question's place meanwhile, the answer changes nothing
+and the log of `carry_out` says so. The ledger owns the question: `evermix review` answers it as well.
 """
 
 

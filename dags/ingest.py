@@ -21,7 +21,8 @@ Every Monday at 06:00 UTC, for the week that ended the night before, one task pe
 No event when the source has no row yet for that week (`waiting`) or the week is closed: the task is skipped.
 
 **One week by hand**: *Trigger*, with the week's Monday as *partition key*; `models` narrows it to some models.
-**Many past weeks**: a backfill of this DAG, `max_active_runs = 1`, which emits the weeks in order.
+**Many past weeks**: a backfill of this DAG, `max_active_runs = 1`, which emits the weeks in order;
+once one has run, Airflow also starts the run of the latest week by the clock.
 Running a week again changes nothing that is already right.
 """
 
@@ -40,7 +41,9 @@ def ingest_task(model: str, entry: dict[str, Any]):
         if model not in params["models"]:
             raise AirflowSkipException(f"{model} is not among the models asked for: {params['models']}")
         if dag_run.partition_key is None:
-            raise AirflowFailException("no partition key. Trigger again with the week's Monday, e.g. 2026-01-05, as key.")
+            raise AirflowFailException(
+                "no partition key. Trigger again with the week's Monday, e.g. 2026-01-05, as key."
+            )
         answer = run_evermix("ingest", "--model", model, "--as-of", dag_run.partition_key, "--json")
         if answer["status"] != "stored":
             raise AirflowSkipException(f"{model} {dag_run.partition_key}: {answer['status']}, so nothing is announced")

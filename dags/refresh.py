@@ -12,7 +12,7 @@ from evermix_cli import RETRIES, read_models, run_evermix, weekly_asset
 STEPS = {
     "open": "Lays out the week's inputs in the model's work clone: snapshot, champion, prequential log, last request.",
     "validate": "Holds the snapshot against the model's data contract; a broken one is quarantined, not patched.",
-    "monitor": "Scores the new week with the version that was live before it came, and measures drift and restatements.",
+    "monitor": "Scores the new week with the version that was live before it came; measures drift and restatements.",
     "decide": "Turns the evidence into one decision: `keep`, `refit`, `review`, `quarantine` or `first_fit`.",
     "fit": "Runs MCMC when there is a new request; else nothing. Progress is in the log.",
     "evaluate": "Measures the challenger: convergence, predictive skill, stability against the champion.",

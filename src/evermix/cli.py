@@ -59,8 +59,9 @@ def _add_start(add: Callable[..., Any]) -> None:
     c.add_argument("--out", required=True, help="folder to write to")
     c.add_argument("--scenario", default="demo", help="what happens to the brand (default: demo)")
     c.add_argument("--weeks", type=int, help="weeks after the history (default: the scenario's own)")
-    c = add("up", "start the embedded Airflow and MLflow on loopback", do.up)
+    add("up", "start the embedded Airflow and MLflow on loopback", do.up)
     add("down", "stop what `up` started, and nothing else", do.down)
+    add("manifest", "write the list of models that the DAG files read", do.manifest)
     c = add("demo", "play a simulated brand through the whole stack", do.demo)
     c.add_argument("--keep", action=argparse.BooleanOptionalAction, default=True, help="leave the stack running")
 

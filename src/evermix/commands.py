@@ -77,6 +77,16 @@ def down(args: argparse.Namespace) -> None:
     out.show(args, verb.down(_env(), out.progress), out.fields_text)
 
 
+def manifest(args: argparse.Namespace) -> None:
+    from evermix.config import load_params
+    from evermix.stages.up import write_manifest
+
+    env = _env()
+    params = load_params(env.project / "params.yaml")
+    write_manifest(env, params)
+    out.show(args, {"models": list(params.models), "file": str(env.home / "models.json")}, out.fields_text)
+
+
 def demo(args: argparse.Namespace) -> None:
     from evermix.stages import demo as verb
 

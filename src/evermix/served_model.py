@@ -16,6 +16,7 @@ import xarray as xr
 from evermix.core.draws import stack_draws
 from evermix.core.panel import ALL_GEOS
 from evermix.engines.models import load_kind
+from evermix.engines.models.drawsfile import load_posterior
 from evermix.errors import DataError
 from evermix.records import VersionFile
 
@@ -81,8 +82,7 @@ def _load_pyfunc(data_path: str) -> ServedVersion:
     """Return the version stored in a folder; called by ``mlflow.pyfunc.load_model``."""
     folder = Path(data_path)
     version = VersionFile.model_validate(json.loads((folder / "champion.json").read_text(encoding="utf-8")))
-    with xr.open_datatree(folder / "base.nc") as tree:
-        draws = stack_draws(tree, DRAWS)
+    draws = stack_draws(load_posterior(folder / "base.nc"), DRAWS)
     return ServedVersion(version, draws, pd.read_parquet(folder / "panel.parquet"))
 
 

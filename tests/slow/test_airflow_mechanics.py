@@ -69,7 +69,7 @@ def stage(home: Path) -> Iterator[Stage]:
     env = Environment(project=ROOT, home=home, tracking_uri="", history_url="", dvc_remote_url="")
     entry = {"owner": "evermix", "doc": "A stand-in.", "approval_expires_weeks": 4}
     models = ("alpha", "beta", "gamma", "delta", "omega")
-    (home / "models.json").write_text(json.dumps({"models": {model: entry for model in models}}))
+    (home / "models.json").write_text(json.dumps({"models": dict.fromkeys(models, entry)}))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EVERMIX_COMMAND", f"{sys.executable} {ROOT / 'tests/dags/fake_evermix.py'}")
         try:
@@ -94,7 +94,9 @@ def test_a_week_goes_from_producer_through_every_step_in_order(stage: Stage) -> 
 
 def test_a_week_that_the_source_does_not_have_yet_starts_nothing(stage: Stage) -> None:
     stage.plan(waiting=["alpha 2026-01-12"])
-    assert stage.ingest("alpha", "2026-01-12") == {f"ingest_{m}": "skipped" for m in ("alpha", "beta", "gamma", "delta", "omega")}
+    assert stage.ingest("alpha", "2026-01-12") == {
+        f"ingest_{m}": "skipped" for m in ("alpha", "beta", "gamma", "delta", "omega")
+    }
     assert stage.airflow.dag_runs("refresh_alpha", "2026-01-12") == []
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from evermix.config import ModelParams, Rule
-from evermix.core.diagnostics import launched_columns
+from evermix.core.changes import launched_columns
 from evermix.records import Decision, DecisionName, RuleOutcome, VersionFile
 
 Evidence = Mapping[str, float | bool | None]
@@ -146,7 +146,7 @@ def build_request(
         "fitted_through": last.strftime("%Y-%m-%d"),
     }
     named = {f"{kind}.{c}" for c in settings["columns"]["channels"] for kind in ("spend", "exposure")}
-    kept = [c for c in panel if not c.startswith(("spend.", "exposure.")) or c in named]
+    kept = [c for c in map(str, panel) if not c.startswith(("spend.", "exposure.")) or c in named]
     return request, panel[kept]
 
 

@@ -1,130 +1,239 @@
-"""What is different since the champion was fitted: structure, calendar, restatements.  Numbers, no judgement."""
+"""Numbers that a challenger is judged by: predictive checks, coverage, holdout skill, contributions and their overlap.
+
+Pure: predictive distributions and contributions come in, numbers and tables go out.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
 
-from evermix.config import ColumnParams, ModelParams
-from evermix.records import SnapshotDiff, VersionFile
+from evermix.core.baselines import Forecast, gaussian_crps, ridge, seasonal_naive
+from evermix.core.predictive import Predictive
 
+Floats = NDArray[np.float64]
 
-def launched_columns(columns: ColumnParams, as_of: str) -> dict[str, Any]:
-    """Return the columns of a fit as of a week: channels to be launched later are left out."""
-    data = columns.model_dump()
-    data["channels"] = {
-        name: channel
-        for name, channel in data["channels"].items()
-        if channel["launched"] is None or channel["launched"] <= as_of
-    }
-    return dict(data)
+WINDOW_WEEKS = 52  # contributions and ROAS are totals of the last year
+INTERVAL = 0.9
 
 
-def changed_channels(params: ModelParams, champion: VersionFile, panel: pd.DataFrame, as_of: str) -> dict[str, str]:
-    """Return what happened to each channel that was launched or retired since the champion's fit.
+def predictive_p_values(predictive: Predictive, rows: pd.DataFrame, seed: int) -> dict[str, float]:
+    """Return posterior predictive p-values P(T(replicated) >= T(observed)) (Gelman, Meng and Stern 1996).
 
-    Launched: it spends now and the champion lacks it, or knew it with zeros only.  A channel
-    declared but never used is no change: there is nothing to learn from it yet.
+    T is the mean, the standard deviation around each geo's mean, and the lag-1 autocorrelation of
+    each geo, averaged.  Near 0 or 1 the model does not make data like these; the autocorrelation
+    is for information, since a model without memory fails it in ways that harm little.
+
+    Parameters
+    ----------
+    predictive : Predictive
+        Of exactly these rows, shapes (draw, row).
+    rows : DataFrame
+        Panel rows with a target, sorted by week and geo.
     """
-    known = champion.columns["channels"]
-    trained = panel["week"] <= pd.Timestamp(champion.fitted_through)
-    out = {name: "no longer in params" for name in known if name not in params.columns.channels}
-    for name in launched_columns(params.columns, as_of)["channels"]:
-        spend = panel[f"spend.{name}"]
-        if not (spend > 0).any():
-            continue
-        if name not in known:
-            out[name] = "spends, and the champion lacks it"
-        elif not (spend[trained] > 0).any():
-            out[name] = "spends, and was zero in the champion's training data"
-    return out
-
-
-def changed_settings(params: ModelParams, champion: VersionFile) -> list[str]:
-    """Return the names of settings in params that differ from the champion's.
-
-    The sampler's seed is left out: another seed is another run of the same fit.  A channel that
-    came or went is `changed_channels`; here a shared one must read the same source columns.
-    """
-    today = {
-        "kind": params.kind,
-        "spec": params.spec,
-        "recipe": params.recipe,
-        "sampler": _without(params.sampler.model_dump(), "seed"),
+    groups = [np.flatnonzero(rows["geo"].to_numpy() == geo) for geo in sorted(set(rows["geo"]))]
+    observed = rows["target"].to_numpy(float)[None, :]
+    replicated = predictive.sample(seed)
+    tests: dict[str, Callable[[Floats, list[NDArray[np.intp]]], Floats]] = {
+        "ppc_mean_p": _mean,
+        "ppc_sd_p": _spread,
+        "ppc_lag1_p": _lag1,
     }
-    theirs = {
-        "kind": champion.kind,
-        "spec": champion.spec,
-        "recipe": champion.recipe,
-        "sampler": _without(champion.sampler, "seed"),
-    }
-    now, then = params.columns.model_dump(), champion.columns
-    for role in ("date", "geo", "target", "controls", "events"):
-        today[f"columns.{role}"], theirs[f"columns.{role}"] = now[role], then[role]
-    for name in set(now["channels"]) & set(then["channels"]):
-        key = f"columns.channels.{name}"
-        today[key] = _without(now["channels"][name], "launched")
-        theirs[key] = _without(then["channels"][name], "launched")
-    return sorted(name for name in today if _canonical(today[name]) != _canonical(theirs[name]))
+    return {name: float(np.mean(test(replicated, groups) >= test(observed, groups))) for name, test in tests.items()}
 
 
-def weeks_between(first: str, last: str) -> float:
-    """Return whole weeks from one Monday to another, both ISO dates."""
-    return float((pd.Timestamp(last) - pd.Timestamp(first)).days // 7)
+def coverage(predictive: Predictive, observed: Floats, level: float) -> float:
+    """Return the share of rows whose central interval of this probability holds the observed value."""
+    low, high = predictive.interval(level)
+    return float(np.mean((low <= observed) & (observed <= high)))
 
 
-def restatement(
-    diff: SnapshotDiff, before: pd.DataFrame | None, fitted_through: str, noise_sd: float
-) -> dict[str, float]:
-    """Return the ``restatement.*`` evidence of one delivery against the one before it.
+def interval_table(predictive: Predictive, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return week, geo, observed, predictive mean and 50 and 90 % bounds of each row, to be plotted."""
+    (low_50, high_50), (low_90, high_90) = predictive.interval(0.5), predictive.interval(0.9)
+    return pd.DataFrame(
+        {
+            "week": rows["week"].dt.strftime("%Y-%m-%d").to_numpy(),
+            "geo": rows["geo"].to_numpy(),
+            "observed": rows["target"].to_numpy(float),
+            "mean": predictive.mean.mean(axis=0),
+            "low_50": low_50,
+            "high_50": high_50,
+            "low_90": low_90,
+            "high_90": high_90,
+        }
+    )
+
+
+def is_held_out(panel: pd.DataFrame, holdout_weeks: int) -> NDArray[np.bool_]:
+    """Return which rows with a target lie in the last ``holdout_weeks`` weeks that have one, shape (row,)."""
+    known = panel["target"].notna()
+    weeks = panel.loc[known, "week"].drop_duplicates().sort_values()
+    return np.asarray(known & (panel["week"] >= weeks.iloc[-holdout_weeks]))
+
+
+def holdout_skill(
+    predictive: Predictive, panel: pd.DataFrame, held: NDArray[np.bool_], season_weeks: int, seed: int
+) -> tuple[dict[str, float], dict[str, str], pd.DataFrame]:
+    """Compare the model fitted without the held-out weeks with two baselines that see the same training weeks.
+
+    Parameters
+    ----------
+    predictive : Predictive
+        Of the held-out rows, by the fit that did not see them.
+    held : ndarray (row,) of bool
+        The held-out rows of the panel.
 
     Returns
     -------
-    dict
-        ``target_sd``: largest |old - new| of a target cell, in noise sd of the champion; a withdrawn
-        target counts with all of its old value.  ``spend_share``: per channel the sum of |old - new|
-        over its old spend in the champion's training weeks, the largest; a channel without such
-        spend counts 1.  ``cells``: number of restated cells.
+    values : dict
+        ``holdout_crps``, ``holdout_log_score``, ``holdout_coverage_50`` and ``_90``, CRPS per baseline, and
+        ``holdout_crps_ratio``: the model's mean CRPS over the better baseline's; below 1 the model wins.
+    not_applicable : dict
+        Why a baseline could not be made; without any baseline the ratio is missing, which the gate does not pass.
+    table : DataFrame
+        One row per held-out row, with the baselines' means.
     """
-    target = max((_size(c.old, c.new) for c in diff.restated if c.column == "target"), default=0.0)
-    moved: dict[str, float] = {}
-    for cell in diff.restated:
-        if cell.column.startswith("spend."):
-            moved[cell.column] = moved.get(cell.column, 0.0) + _size(cell.old, cell.new)
-    shares = [_share(size, column, before, fitted_through) for column, size in moved.items()]
-    return {
-        "restatement.target_sd": target / noise_sd,
-        "restatement.spend_share": max(shares, default=0.0),
-        "restatement.cells": float(len(diff.restated)),
+    rows = panel[held]
+    observed = rows["target"].to_numpy(float)
+    train = panel[panel["week"] < rows["week"].min()]
+    values = {
+        "holdout_crps": float(predictive.crps(observed, seed).mean()),
+        "holdout_log_score": float(predictive.log_score(observed).mean()),
+        "holdout_coverage_50": coverage(predictive, observed, 0.5),
+        "holdout_coverage_90": coverage(predictive, observed, 0.9),
     }
+    table, reasons = interval_table(predictive, rows), dict[str, str]()
+    baselines: dict[str, Forecast | None] = {
+        "seasonal_naive": seasonal_naive(train, rows, season_weeks),
+        "ridge": ridge(train, rows),
+    }
+    scores = []
+    for name, forecast in baselines.items():
+        if forecast is None:
+            reasons[f"{name}_crps"] = "the training weeks are too few for this baseline"
+            continue
+        table[name] = forecast.mean
+        values[f"{name}_crps"] = float(gaussian_crps(forecast.mean, forecast.sd, observed).mean())
+        scores.append(values[f"{name}_crps"])
+    if scores and min(scores) > 0:
+        values["holdout_crps_ratio"] = values["holdout_crps"] / min(scores)
+    return values, reasons, table
 
 
-def _share(size: float, column: str, before: pd.DataFrame | None, fitted_through: str) -> float:
-    if before is None or column not in before:
-        return 1.0
-    total = float(before.loc[before["week"] <= pd.Timestamp(fitted_through), column].sum())
-    return size / total if total > 0 else 1.0
+def total_contributions(contributions: xr.DataArray, weeks: int = WINDOW_WEEKS) -> xr.DataArray:
+    """Return totals over the last weeks and all geos, dims (draw, component), from (draw, week, geo, component)."""
+    return contributions.isel(week=slice(-weeks, None)).sum(("week", "geo"))
 
 
-def _size(old: float | None, new: float | None) -> float:
-    return abs((old or 0.0) - (new or 0.0))
+def weekly_contributions(contributions: xr.DataArray) -> pd.DataFrame:
+    """Return week, geo, component and posterior mean in target units, one row each, to be plotted."""
+    mean = contributions.mean("draw").transpose("week", "geo", "component").reset_coords(drop=True)
+    table = mean.rename("mean").to_dataframe().reset_index()
+    return table.assign(week=pd.to_datetime(table["week"]).dt.strftime("%Y-%m-%d"))
 
 
-def _without(data: Mapping[str, Any], key: str) -> dict[str, Any]:
-    return {name: value for name, value in data.items() if name != key}
+def contribution_table(totals: xr.DataArray, champion: xr.DataArray | None, spend: Mapping[str, float]) -> pd.DataFrame:
+    """Return per component the total, its 90 % interval, the champion's, their overlap, and the spend.
+
+    Parameters
+    ----------
+    totals, champion : DataArray (draw, component)
+        Totals over the same weeks, target units; the champion's may be missing.
+    spend : mapping
+        Spend over those weeks by channel, money.
+
+    Returns
+    -------
+    DataFrame
+        Index component; NaN where a number does not apply.
+    """
+    mine = _ends(totals)
+    theirs = _ends(champion) if champion is not None else mine.iloc[:0]
+    table = mine.join(theirs.add_prefix("champion_"), how="left")
+    bounds = table[["low_90", "high_90", "champion_low_90", "champion_high_90"]].to_numpy(float)
+    table["overlap"] = [interval_overlap((a, b), (c, d)) for a, b, c, d in bounds]
+    table["spend"] = pd.Series(spend, dtype=float).reindex(table.index)
+    return table
 
 
-def _canonical(data: Any) -> str:
-    # 1 and 1.0 are one setting: YAML and JSON do not agree on how to write it.
-    return json.dumps(_floats(data), sort_keys=True)
+def roas_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the return on ad spend of each channel that spent, by champion and challenger, with 90 % intervals.
+
+    All of the window's contribution, the part that comes from earlier spend too, is credited to the
+    window's spend.
+    """
+    out = []
+    for channel, row in table[table["spend"] > 0].to_dict("index").items():
+        for version, prefix in (("champion", "champion_"), ("challenger", "")):
+            ends = [float(row[f"{prefix}{name}"] / row["spend"]) for name in ("mean", "low_90", "high_90")]
+            if np.isfinite(ends).all():
+                out.append({"channel": channel, "version": version, "mean": ends[0], "low": ends[1], "high": ends[2]})
+    return out
 
 
-def _floats(data: Any) -> Any:
-    if isinstance(data, Mapping):
-        return {str(key): _floats(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [_floats(value) for value in data]
-    return float(data) if isinstance(data, int) and not isinstance(data, bool) else data
+def interval_overlap(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """Return the length that two intervals share over the length of the shorter one: 0 apart, 1 nested.
+
+    The overlap coefficient of Szymkiewicz and Simpson: a challenger that only became more certain
+    is no disagreement, as it would be over the length of the union.  A point counts as inside (1)
+    or outside (0).  NaN if a bound is.
+    """
+    if not np.isfinite([*one, *other]).all():
+        return float("nan")
+    shared = min(one[1], other[1]) - max(one[0], other[0])
+    shorter = min(one[1] - one[0], other[1] - other[0])
+    if shorter > 0:
+        return max(0.0, shared) / shorter
+    return 1.0 if shared >= 0 else 0.0
+
+
+def champion_overlap(table: pd.DataFrame, channels: Sequence[str]) -> float | None:
+    """Return the smallest overlap over the channels that both versions know, None if they share none.
+
+    A channel to which the champion gives exactly nothing was not in use when it was fitted: it knows
+    nothing of it, and that is no disagreement.
+    """
+    known = table["champion_high_90"] > table["champion_low_90"]
+    shared = table.loc[known, "overlap"].reindex(list(channels)).dropna()
+    return float(shared.min()) if len(shared) else None
+
+
+def recent_spend(panel: pd.DataFrame, weeks: int = WINDOW_WEEKS) -> dict[str, float]:
+    """Return spend by channel over the last weeks of the panel, money."""
+    recent = panel[panel["week"].isin(panel["week"].drop_duplicates().sort_values().iloc[-weeks:])]
+    return {c.removeprefix("spend."): float(recent[c].sum()) for c in map(str, panel) if c.startswith("spend.")}
+
+
+def finite_values(values: Mapping[str, Any]) -> dict[str, float | None]:
+    """Return numbers for JSON: what is not finite is None, which is missing evidence and never passes."""
+    return {name: float(v) if v is not None and np.isfinite(v) else None for name, v in values.items()}
+
+
+def _ends(totals: xr.DataArray) -> pd.DataFrame:
+    values = totals.transpose("draw", "component").to_numpy()
+    low, high = np.quantile(values, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2], axis=0)
+    columns = {"mean": values.mean(axis=0), "low_90": low, "high_90": high}
+    return pd.DataFrame(columns, index=[str(name) for name in totals["component"].to_numpy()])
+
+
+def _mean(values: Floats, groups: list[NDArray[np.intp]]) -> Floats:
+    return np.asarray(values.mean(axis=1))
+
+
+def _spread(values: Floats, groups: list[NDArray[np.intp]]) -> Floats:
+    within = np.concatenate([values[:, g] - values[:, g].mean(axis=1, keepdims=True) for g in groups], axis=1)
+    return np.asarray(np.sqrt(np.mean(within**2, axis=1)))
+
+
+def _lag1(values: Floats, groups: list[NDArray[np.intp]]) -> Floats:
+    parts = []
+    for g in groups:
+        apart = values[:, g] - values[:, g].mean(axis=1, keepdims=True)
+        parts.append((apart[:, 1:] * apart[:, :-1]).sum(axis=1) / np.maximum((apart**2).sum(axis=1), 1e-300))
+    return np.asarray(np.mean(parts, axis=0))

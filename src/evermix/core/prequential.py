@@ -92,7 +92,7 @@ def weekly_z(log: Sequence[Score], reset_after: str | None) -> pd.Series:
     rows = [row for row in log if reset_after is None or row.week > reset_after]
     table = pd.DataFrame(
         {"as_of": [r.as_of for r in rows], "week": [r.week for r in rows], "z": [r.z for r in rows]}
-    ).astype({"z": float})
+    ).astype({"as_of": str, "week": str, "z": float})
     return table.groupby(["as_of", "week"], sort=True)["z"].mean()
 
 
@@ -137,9 +137,12 @@ def surprise(log: Sequence[Score], new: Sequence[Score], slack: float, reset_aft
 def log_table(log: Sequence[Score], slack: float, reset_after: str | None) -> pd.DataFrame:
     """Return the log as a table with the CUSUM after each arrival (NaN before the last reset), to be plotted."""
     table = pd.DataFrame([row.model_dump() for row in log], columns=list(Score.model_fields))
+    if not log:
+        return table.assign(cusum=pd.Series(dtype=float))
     z = weekly_z(log, reset_after)
-    path = pd.Series(cusum(z.to_numpy(), slack), index=z.index, name="cusum", dtype=float)
-    return table.join(path, on=["as_of", "week"])
+    path = dict(zip(z.index, cusum(z.to_numpy(), slack), strict=True))
+    table["cusum"] = [path.get((row.as_of, row.week), np.nan) for row in log]
+    return table
 
 
 def log_summary(log: Sequence[Score]) -> dict[str, float]:
@@ -187,4 +190,5 @@ def champion_inputs(columns: Mapping[str, Any]) -> list[str]:
 
 
 def _keys(rows: pd.DataFrame) -> pd.Series:
-    return rows["week"].dt.strftime("%Y-%m-%d") + " " + rows["geo"].astype(str)
+    keys: pd.Series = rows["week"].dt.strftime("%Y-%m-%d") + " " + rows["geo"].astype(str)
+    return keys

@@ -73,7 +73,8 @@ class Feed:
         known = [m.isoformat() for m in self.mondays]
         if as_of not in known:
             raise ConfigError(
-                f"simulate: as_of, got {as_of!r}, expected a Monday from {known[0]} to {known[-1]}. Name one of these weeks."
+                f"simulate: as_of, got {as_of!r}, expected a Monday from {known[0]} to {known[-1]}. "
+                "Name one of these weeks."
             )
         return known.index(as_of) + 1
 

@@ -83,7 +83,7 @@ def draw_promotions(rng: np.random.Generator, n: int) -> Series:
 
 
 def draw_price(rng: np.random.Generator, n: int, list_price: float, promo: Series) -> Series:
-    """Return the price: slow moves of 3 % around the list price, 3 % less in a promotion; two decimals; shape (week,)."""
+    """Return the price, to two decimals: slow moves of 3 % around the list price, 3 % less in a promotion."""
     return np.round(list_price * (1.0 + 0.03 * draw_ar1(rng, n, 0.7) - 0.03 * promo), 2)
 
 
@@ -121,7 +121,7 @@ def draw_spend(rng: np.random.Generator, channel: Channel, size: float, demand: 
 
 
 def draw_noise(rng: np.random.Generator, n: int, sd: float, nu: float | None) -> Series:
-    """Return noise of standard deviation ``sd``: Gaussian, or Student-t with ``nu`` > 2 degrees of freedom; shape (week,)."""
+    """Return noise of standard deviation ``sd``: Gaussian, or Student-t with ``nu`` > 2 degrees of freedom."""
     if nu is None:
         return sd * rng.standard_normal(n)
     return noise_scale(sd, nu) * rng.standard_t(nu, n)

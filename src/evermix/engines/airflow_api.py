@@ -44,7 +44,7 @@ class AirflowClient:
         return str(self._call("POST", f"/dags/{dag_id}/dagRuns", body)["dag_run_id"])
 
     def backfill(self, dag_id: str, first: str, last: str, conf: Row | None = None) -> int:
-        """Run every partition of a producer from `first` to `last` (Mondays, both included), in order; return its id."""
+        """Run a producer for every Monday from `first` to `last`, both included, in order; return the backfill's id."""
         body = {
             "dag_id": dag_id,
             "from_date": f"{first}T00:00:00Z",

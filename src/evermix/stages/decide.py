@@ -29,10 +29,9 @@ def run(store: Store, params: ModelParams) -> Decision:
         store.model, as_of, params, evidence, quarantined=report.status == "quarantined", pending=pending
     )
     if decision.requested_now:
-        request = _write_request(store, decision, covers, params, champion)
+        decision = decision.model_copy(update={"request": _write_request(store, decision, covers, params, champion)})
     else:
-        request = _keep_request(store)
-    decision = decision.model_copy(update={"request": request})
+        decision = decision.model_copy(update={"request": _keep_request(store)})
     write_json(store.decision, decision.model_dump())
     return decision
 

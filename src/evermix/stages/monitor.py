@@ -7,7 +7,7 @@ from typing import Any
 from evermix.config import ModelParams
 from evermix.core import prequential as pq
 from evermix.core.draws import stack_draws
-from evermix.core.monitor import WeekFacts, flat_metrics, not_run, observe_week
+from evermix.core.monitor import Predict, WeekFacts, flat_metrics, not_run, observe_week
 from evermix.engines.models import load_kind
 from evermix.engines.models.drawsfile import load_posterior
 from evermix.engines.sources import read_panel
@@ -56,7 +56,7 @@ def _facts(store: Store, champion: VersionFile, log: list[Score], reset_after: s
     )
 
 
-def _predictor(store: Store, champion: VersionFile, draws: int) -> pq.Predict:
+def _predictor(store: Store, champion: VersionFile, draws: int) -> Predict:
     def predict(panel: Any) -> Any:
         kept = stack_draws(load_posterior(store.before / "base.nc"), draws)
         return load_kind(champion.kind).predict(kept, panel, champion.columns, champion.spec, champion.basis)

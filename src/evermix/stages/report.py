@@ -16,7 +16,7 @@ from evermix.core import ledger
 from evermix.engines.history import History
 from evermix.engines.reports import WeekFiles, evidently_report, week_report
 from evermix.engines.store import Store, read_json, write_text
-from evermix.errors import ConfigError
+from evermix.errors import ConfigError, StoreError
 from evermix.stages.week import Loop
 
 
@@ -87,12 +87,16 @@ def _week_as_closed(loop: Loop, as_of: str) -> Iterator[Store]:
     """Yield the files of a week as it was closed: a checkout of its commit that leaves the work clone alone."""
     subject = f"closed {loop.model} {as_of}"
     lines = loop.history.git("log", "--format=%H %s").splitlines()
-    commit = next(line.split()[0] for line in lines if line.endswith(subject))
+    commits = [line.split()[0] for line in lines if line.endswith(f" {subject}")]
+    if not commits:
+        raise StoreError(
+            f"{loop.history.root}: no commit {subject!r} on {loop.history.branch}. Fetch the whole history."
+        )
     with tempfile.TemporaryDirectory() as name:
         past = History(loop.env, loop.model)
         past.root = Path(name) / "week"
         loop.history.git("clone", "-q", "--shared", "--no-checkout", str(loop.history.root), str(past.root))
-        past.git("checkout", "-q", commit)
+        past.git("checkout", "-q", commits[0])
         shutil.copyfile(loop.history.root / ".dvc" / "config.local", past.root / ".dvc" / "config.local")
         past.dvc_checkout()
         yield Store(past.root, loop.model)

@@ -11,9 +11,10 @@ import xarray as xr
 from engines.models.panels import REGRESSION_SPEC, make_columns, make_panel
 
 from evermix.core.draws import hash_draws, stack_draws
+from evermix.engines.models import fit as fit_module
 from evermix.engines.models import load_kind
 from evermix.engines.models.drawsfile import load_posterior, load_tree, save_tree
-from evermix.engines.models.fit import FitResult, converged, fit_model, start_points, summarize
+from evermix.engines.models.fit import FitResult, converged, fit_model, hash_values, start_points, summarize
 from evermix.engines.store import Store, write_json
 from evermix.errors import StoreError
 from evermix.stages import fit as fit_stage
@@ -22,11 +23,27 @@ KIND = load_kind("regression")
 COLUMNS = make_columns(geo=False)
 PANEL = make_panel(geo=False)
 BASIS = KIND.pin(PANEL, COLUMNS, REGRESSION_SPEC, None)
-SAMPLER = {"chains": 2, "draws": 500, "tune": 200, "target_accept": 0.9, "low_rank": True, "fallback_tune": 300}
+SAMPLER = {"chains": 4, "draws": 500, "tune": 200, "target_accept": 0.9, "low_rank": True, "fallback_tune": 300}
 
 
 def fit(sampler=SAMPLER, start=None, progress=None) -> FitResult:
     return fit_model(KIND, PANEL, COLUMNS, REGRESSION_SPEC, BASIS, sampler, 7, start, progress)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compile_once():
+    """Compile each graph once: the same kind and data give the same compiled functions, and that takes seconds."""
+    compiled, compile_graph = {}, fit_module._compile
+
+    def cached(model, variables):
+        key = hash_values(model.rvs_to_values[model.observed_RVs[0]].get_value())
+        if key not in compiled:
+            compiled[key] = compile_graph(model, variables)
+        return compiled[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit_module, "_compile", cached)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +95,7 @@ def test_the_starting_point_function_is_what_nutpie_calls():
     import nutpie
 
     model = KIND.build(PANEL, COLUMNS, REGRESSION_SPEC, BASIS)
-    compiled = nutpie.compile_pymc_model(model, backend="numba", var_names=KIND.variables(model))
+    compiled = fit_module._compile(model, KIND.variables(model))
     seen = []
 
     def far_away(seed):
@@ -86,7 +103,7 @@ def test_the_starting_point_function_is_what_nutpie_calls():
         return np.full(compiled.n_dim, 3.0)
 
     compiled = dataclasses.replace(compiled, initial_point_func=far_away)
-    nutpie.sample(compiled, draws=1, tune=1, chains=2, seed=1, progress_bar=False)
+    nutpie.sample(compiled, draws=9, tune=9, chains=2, seed=1, progress_bar=False)
     assert len(seen) >= 2
 
 
@@ -100,7 +117,7 @@ def test_a_run_too_short_to_trust_is_redone_with_twice_the_draws():
 def test_progress_reaches_its_total():
     seen = []
     fit(progress=lambda done, total: seen.append((done, total)))
-    assert seen[-1] == (1400, 1400)
+    assert seen[-1] == (2800, 2800)
 
 
 def test_constant_draws_are_missing_evidence_and_do_not_pass():

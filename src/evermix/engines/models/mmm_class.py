@@ -112,7 +112,8 @@ class _ObservedRows:
     """
 
     def __init__(self, prior: Any, has_target: NDArray[np.bool_], dims: tuple[str, ...]) -> None:
-        self.prior = prior
+        # Under this name pymc-marketing looks into wrappers for the distribution that it must know.
+        self.distribution = prior
         self.dims = dims
         self.index = dict(zip(("date", "geo"), np.nonzero(has_target), strict=True))
 
@@ -127,10 +128,12 @@ class _ObservedRows:
         def select(variable: Any) -> Any:
             return variable.isel({dim: rows[dim] for dim in variable.type.dims})
 
-        distribution = self.prior.deepcopy()
+        distribution = self.distribution.deepcopy()
         for key, value in distribution.parameters.items():
             if hasattr(value, "create_variable"):
                 variable = value.create_variable(f"{name}_{key}", xdist=True)
                 distribution.parameters[key] = select(variable) if variable.type.dims else variable
         distribution.dims = ("row",)
-        return distribution.create_likelihood_variable(name, mu=select(mu), observed=select(observed), xdist=True)
+        # Not create_likelihood_variable: it copies the prior, and with it the variables drawn above.
+        distribution.parameters |= {"mu": select(mu), "observed": select(observed)}
+        return distribution.create_variable(name, xdist=True)

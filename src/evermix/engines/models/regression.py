@@ -74,7 +74,7 @@ class RegressionKind:
             observed = pm.Data("observed", rows.target[known])
             if spec["likelihood"] == "StudentT":
                 # Juarez and Steel (2010): from heavy tails to nearly Normal.
-                pm.StudentT("y", pm.Gamma("nu", 2.0, 0.1), mean, sigma, observed=observed)
+                pm.StudentT("y", nu=pm.Gamma("nu", 2.0, 0.1), mu=mean, sigma=sigma, observed=observed)
             else:
                 pm.Normal("y", mean, sigma, observed=observed)
         return model

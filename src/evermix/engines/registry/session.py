@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -25,7 +26,11 @@ def import_mlflow() -> Any:
     """Return mlflow, quiet and without telemetry; settings that the user made stay."""
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
-    import mlflow
+    with warnings.catch_warnings():
+        # Importing mlflow.pyfunc warns of mlflow's own type hints.
+        warnings.simplefilter("ignore")
+        import mlflow
+        import mlflow.pyfunc
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -91,7 +91,7 @@ def write_private(path: Path, data: Any) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         json.dump(data, file, indent=2, sort_keys=True)
-    os.replace(draft, path)
+    draft.replace(path)
 
 
 def variables(env: Environment, settings: Settings) -> dict[str, str]:

@@ -1,0 +1,121 @@
+"""All that is measured of a challenger, gathered: what evaluate writes, before it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import xarray as xr
+
+from evermix.core import diagnostics
+from evermix.core.predictive import Predictive
+
+CONVERGENCE = ("rhat_max", "ess_bulk_min", "ess_tail_min", "divergence_share", "bfmi_min")
+
+
+@dataclass(frozen=True)
+class Challenger:
+    """A requested fit, asked about every row of its training panel.
+
+    Attributes
+    ----------
+    predictive : Predictive
+        By the fit of all rows, shapes (draw, row).
+    early_predictive : Predictive
+        By the fit that did not see the last ``holdout_weeks`` weeks, of the same rows.
+    contributions : DataArray
+        Dims (draw, week, geo, component), target units.
+    convergence : mapping
+        Diagnostics of the fit; None where one is not finite.
+    """
+
+    predictive: Predictive
+    early_predictive: Predictive
+    contributions: xr.DataArray
+    convergence: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """``record`` for the gate, flat ``metrics``, and the tables to plot."""
+
+    record: dict[str, Any]
+    metrics: dict[str, float]
+    contributions: pd.DataFrame
+    ppc: pd.DataFrame
+    holdout: pd.DataFrame
+
+
+def nothing_requested() -> Evaluation:
+    """Return the evaluation of no request: no values, and tables with a header and no rows."""
+    record: dict[str, Any] = {"status": "nothing requested", "request": None, "roas": [], "totals": {}}
+    record |= {name: {} for name in ("values", "not_applicable", "notes", "metrics")}
+    intervals = ["week", "geo", "observed", "mean", "low_50", "high_50", "low_90", "high_90"]
+    headers = (["week", "geo", "component", "mean"], intervals, [*intervals, "seasonal_naive", "ridge"])
+    return Evaluation(record, {}, *(pd.DataFrame(columns=header) for header in headers))
+
+
+def evaluate_challenger(
+    request: Mapping[str, Any],
+    panel: pd.DataFrame,
+    challenger: Challenger,
+    champion: xr.DataArray | None,
+    no_champion: str,
+) -> Evaluation:
+    """Return convergence, predictive checks, holdout skill, contributions, and stability against the champion.
+
+    Parameters
+    ----------
+    request : mapping
+        As decide wrote it.
+    panel : DataFrame
+        The training panel of the request.
+    champion : DataArray or None
+        The champion's contributions on the same panel, dims (draw, week, geo, component).
+    no_champion : str
+        Why there are none; a request without a champion makes the comparison not applicable, one with a
+        champion leaves it missing.
+    """
+    settings = request["evaluation"]
+    known = panel["target"].notna().to_numpy()
+    rows = panel[known]
+    observed = rows["target"].to_numpy(float)
+    inside = challenger.predictive.rows(known)
+    held = diagnostics.is_held_out(panel, settings["holdout_weeks"])
+    values: dict[str, Any] = {name: challenger.convergence.get(name) for name in CONVERGENCE}
+    values |= diagnostics.predictive_p_values(inside, rows, settings["seed"])
+    values |= {f"coverage_{level}": diagnostics.coverage(inside, observed, level / 100) for level in (50, 90)}
+    skill, not_applicable, holdout = diagnostics.holdout_skill(
+        challenger.early_predictive.rows(held), panel, held, settings["season_weeks"], settings["seed"]
+    )
+    channels = list(request["columns"]["channels"])
+    table = diagnostics.contribution_table(
+        diagnostics.total_contributions(challenger.contributions),
+        diagnostics.total_contributions(champion) if champion is not None else None,
+        {name: value for name, value in diagnostics.recent_spend(panel).items() if name in channels},
+    )
+    values |= skill | {"champion_overlap_min": diagnostics.champion_overlap(table, channels)}
+    notes = {}
+    if not channels:
+        not_applicable["champion_overlap_min"] = "the model has no channels"
+    elif request["champion"] is None:
+        not_applicable["champion_overlap_min"] = no_champion
+    elif champion is None or values["champion_overlap_min"] is None:
+        notes["champion_overlap_min"] = no_champion or "champion and challenger share no channel"
+    numbers, roas = diagnostics.finite_values(values), diagnostics.roas_rows(table)
+    metrics = {name: value for name, value in numbers.items() if value is not None}
+    metrics |= {f"roas_{row['channel']}": row["mean"] for row in roas if row["version"] == "challenger"}
+    record = {
+        "status": "evaluated",
+        "request": request["id"],
+        "values": numbers,
+        "not_applicable": not_applicable,
+        "notes": notes,
+        "metrics": metrics,
+        "roas": roas,
+        "totals": {str(name): diagnostics.finite_values(dict(table.loc[name])) for name in table.index},
+    }
+    weekly = diagnostics.weekly_contributions(challenger.contributions)
+    return Evaluation(record, metrics, weekly, diagnostics.interval_table(inside, rows), holdout)

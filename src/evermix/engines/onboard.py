@@ -1,0 +1,299 @@
+"""Recognises what the columns of a stranger's table are, as the person who writes a model entry would.
+
+Names decide first, numbers confirm.  What is not recognised is left out and named: a wrong control is worse than none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from evermix.config import SourceParams
+from evermix.core import roles
+from evermix.core.findings import number_hint
+from evermix.core.panel import PLAIN_NUMBER, WEEKDAYS, last_day, parse_dates, parse_numbers, week_of
+from evermix.errors import DataError
+
+_MAX_CHANNELS, _MAX_CONTROLS = 10, 6
+_MIN_SPEND_SHARE, _MIN_ACTIVE_SHARE, _MIN_ACTIVE_WEEKS = 0.01, 0.10, 8
+# Silent for a quarter at the start: launched later, rather than paused.
+_LAUNCH_WEEKS = 13
+# So close to the target, week by week, that it is likely a part of it.
+_LEAK_CORRELATION = 0.97
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """What was found in a table.
+
+    Attributes
+    ----------
+    source, columns : dict
+        Blocks of a model entry, in the schema of params.
+    roles, left_out : dict
+        Why a column plays its role, or none, by column.
+    weeks : list of str
+        Whole weeks that have a row, ISO Mondays.
+    label_delay_weeks : int
+        Weeks at the end without a target.
+    """
+
+    source: dict[str, Any]
+    columns: dict[str, Any]
+    roles: dict[str, str]
+    left_out: dict[str, str]
+    weeks: list[str]
+    label_delay_weeks: int
+
+
+@dataclass
+class _Table:
+    """The table and what was said of its columns so far; each column is spoken of once."""
+
+    path: str
+    frame: pd.DataFrame
+    roles: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    names: set[str] = field(default_factory=set)
+
+    def open_columns(self, *wanted: roles.Role) -> list[str]:
+        free = [c for c in self.frame if c not in self.roles and c not in self.left_out]
+        return [c for c in free if not wanted or roles.role_by_name(c) in wanted]
+
+    def error(self, what: str) -> DataError:
+        return DataError(f"{self.path}: {what}")
+
+
+def recognise(frame: pd.DataFrame, path: str, format: str) -> Recognised:
+    """Return source and columns of a model entry for a text table.
+
+    Parameters
+    ----------
+    frame : DataFrame of text
+        As `sources.read_table` gives it.
+    path, format : str
+        Written into the entry as they are.
+
+    Raises
+    ------
+    DataError
+        No rows, no date, no target, no channel, or rows that are neither daily nor weekly.
+    """
+    table = _Table(path, frame)
+    if frame.empty or not len(frame.columns):
+        raise table.error(f"got {len(frame)} rows, expected a header and a history. Name a whole file.")
+    if frame.columns.has_duplicates:
+        twice = ", ".join(frame.columns[frame.columns.duplicated()].unique())
+        raise table.error(f"column name(s) {twice} stand twice in the header, expected each once. Rename one.")
+    date, dates = _find_date(table)
+    geo = _find_geo(table, dates)
+    source = SourceParams(path=path, format=format, **_find_rhythm(table, date, dates))
+    _leave_out_unusable(table)
+    target = _find_target(table)
+    weekly = _weekly_sums(table, dates, source)
+    channels = _find_channels(table, weekly)
+    controls, events = _find_inputs(table, weekly, target)
+    for column in table.open_columns():
+        table.left_out[column] = _reason(column, table)
+    told = weekly[target].notna()
+    columns = {
+        "date": date,
+        "geo": geo,
+        "target": {"column": target, "aggregate": "sum"},
+        "channels": channels,
+        "controls": controls,
+        "events": events,
+    }
+    weeks = [week.date().isoformat() for week in weekly.index]
+    late = int((~told[::-1]).astype(int).cummin().sum())
+    return Recognised(source.model_dump(), columns, table.roles, table.left_out, weeks, late)
+
+
+def _find_date(table: _Table) -> tuple[str, pd.Series]:
+    tried = []
+    named = sorted(table.frame, key=lambda column: not roles.has_word(column, roles.DATE_WORDS))
+    for column in named:
+        text = table.frame[column]
+        dates = parse_dates(text)
+        by_name = roles.has_word(column, roles.DATE_WORDS)
+        # Eight bare digits are a date only where the name says so.
+        if dates.notna().mean() >= 0.95 and dates.nunique() > 1 and (by_name or not text.str.isdigit().any()):
+            form = f"dates from {dates.min().date()} to {dates.max().date()}"
+            table.roles[column] = f"date: {form}" + (", named like one" if by_name else "")
+            return column, dates
+        tried.append(f"{column} ({text.iloc[0][:20]!r})")
+    raise table.error(
+        f"no column holds dates; tried {', '.join(tried[:8])}, expected dates like 2026-01-05. "
+        "Give each row its day, or the first or last day of its week."
+    )
+
+
+def _find_geo(table: _Table, dates: pd.Series) -> str | None:
+    if not dates.dropna().duplicated().any():
+        return None
+    texts = [c for c in table.open_columns() if 1 < table.frame[c].nunique() < len(table.frame) / 2]
+    for column in sorted(texts, key=lambda c: not roles.has_word(c, roles.GEO_WORDS)):
+        pairs = pd.DataFrame({"date": dates, "geo": table.frame[column]}).dropna()
+        by_name = roles.has_word(column, roles.GEO_WORDS)
+        numeric = table.frame[column].str.fullmatch(PLAIN_NUMBER).all()
+        if pairs.duplicated().any() or (numeric and not by_name):
+            continue
+        geos, days = pairs["geo"].nunique(), pairs["date"].nunique()
+        if len(pairs) == geos * days:
+            table.roles[column] = f"geo: {geos} of them, each with all {days} dates"
+            return column
+        raise table.error(
+            f"column {column}: {geos} geos over {days} dates give {len(pairs)} rows, expected {geos * days}. "
+            "Deliver every geo for every date."
+        )
+    raise table.error(
+        "several rows share a date and no column tells them apart, expected one row per date, or per date and geo. "
+        "Add the rows up, or name the geo in a column called geo."
+    )
+
+
+def _find_rhythm(table: _Table, date: str, dates: pd.Series) -> dict[str, Any]:
+    days = dates.dropna().drop_duplicates().sort_values()
+    steps = days.diff().dt.days.dropna()
+    usual = int(steps.mode().iloc[0])
+    if usual not in (1, 7) or (steps == usual).mean() < 0.9:
+        raise table.error(
+            f"column {date}: rows are usually {usual} days apart, expected daily (1) or weekly (7) rows. "
+            "Deliver days or weeks; months are too coarse for carry-over effects."
+        )
+    if usual == 1:
+        return {"frequency": "daily", "label": "start", "week_start": "MON"}
+    weekday = int(days.dt.weekday.mode().iloc[0])
+    ends = roles.has_word(date, roles.END_WORDS)
+    start = WEEKDAYS[(weekday + 1) % 7] if ends else WEEKDAYS[weekday]
+    table.roles[date] += f"; weekly rows dated {WEEKDAYS[weekday]}, taken as the week's {'last' if ends else 'first'} day"
+    return {"frequency": "weekly", "label": "end" if ends else "start", "week_start": start}
+
+
+def _leave_out_unusable(table: _Table) -> None:
+    for column in table.open_columns():
+        text = table.frame[column].str.strip()
+        bad = text[text.ne("") & ~text.str.fullmatch(PLAIN_NUMBER).astype(bool)]
+        if text.eq("").all():
+            table.left_out[column] = "empty"
+        elif text.nunique() == 1:
+            table.left_out[column] = f"always {text.iloc[0][:40]!r}"
+        elif len(bad):
+            table.left_out[column] = f"text, such as {bad.iloc[0][:40]!r}. {number_hint(bad.iloc[0])}"
+        elif parse_numbers(text).fillna(0.0).nunique() == 1:
+            table.left_out[column] = "no number but 0"
+
+
+def _find_target(table: _Table) -> str:
+    ranked = [(rank, column) for column in table.open_columns() if (rank := roles.target_rank(column)) is not None]
+    filled = [(rank, column) for rank, column in ranked if table.frame[column].str.strip().ne("").mean() >= 0.8]
+    if not filled:
+        numeric = ", ".join(table.open_columns()[:12]) or "none"
+        bad = {c: why for c, why in table.left_out.items() if roles.target_rank(c) is not None}
+        hint = "".join(f" {column} was left out: {why}" for column, why in bad.items())
+        raise table.error(
+            f"no column is named like a target; numeric columns: {numeric}. Expected revenue, sales, orders, conversions, y or "
+            f"the like. Rename the one to be explained.{hint}"
+        )
+    target = min(filled, key=lambda pair: pair[0])[1]
+    others = [column for _, column in filled if column != target]
+    table.roles[target] = "target" + (f", preferred to {', '.join(others[:4])}" if others else "")
+    for column in table.open_columns("outcome"):
+        table.left_out[column] = f"a part, a count or a consequence of sales, as is the target {target}; it would leak the answer"
+    return target
+
+
+def _weekly_sums(table: _Table, dates: pd.Series, source: SourceParams) -> pd.DataFrame:
+    """Return (week, numeric column) totals of whole weeks; NaN where every cell is blank."""
+    usable = [c for c in table.frame if c not in table.left_out and table.frame[c].str.strip().ne("").any()]
+    numbers = pd.DataFrame({column: parse_numbers(table.frame[column]) for column in usable}).dropna(axis=1, how="all")
+    weeks = week_of(dates, source.week_start)
+    sums = numbers.groupby(weeks).sum(min_count=1)
+    if source.frequency == "daily":
+        ends = pd.Timestamp(last_day(sums.index[-1].date(), source.week_start))
+        sums = sums.iloc[int(dates.groupby(weeks).nunique().iloc[0] < 7) :]
+        sums = sums if dates.max() >= ends else sums.iloc[:-1]
+    return sums
+
+
+def _find_channels(table: _Table, weekly: pd.DataFrame) -> dict[str, Any]:
+    spends = table.open_columns("spend")
+    # Bare names (tv, x1) are media where no money column of the same name stands beside them.
+    stems = {roles.channel_name(column, set()) for column in spends}
+    bare = [c for c in table.open_columns("media") if roles.words_of(c) not in stems]
+    total = float(weekly[spends].clip(lower=0).sum().sum()) or 1.0
+    kept = []
+    for column in spends + bare:
+        week = weekly[column].fillna(0.0)
+        active = week.gt(0)
+        first = int(active.to_numpy().argmax())
+        share, busy = week.sum() / total, float(active.iloc[first:].mean())
+        if (parse_numbers(table.frame[column]) < 0).any():
+            table.left_out[column] = "has negative amounts, which no spend is"
+        elif active.sum() < min(_MIN_ACTIVE_WEEKS, len(week)) or busy < _MIN_ACTIVE_SHARE:
+            table.left_out[column] = f"in use in {int(active.sum())} of {len(week)} weeks only"
+        elif column in spends and share < _MIN_SPEND_SHARE:
+            table.left_out[column] = f"{share:.2%} of all spend, too little to learn from"
+        else:
+            kept.append((week.sum(), column, first))
+    kept.sort(reverse=True)
+    for _, column, _ in kept[_MAX_CHANNELS:]:
+        table.left_out[column] = f"spends less than the {_MAX_CHANNELS} channels that were taken"
+    chosen = {column: first for _, column, first in kept[:_MAX_CHANNELS]}
+    if not chosen:
+        why = "; ".join(f"{c}: {table.left_out[c]}" for c in spends + bare) or f"columns: {', '.join(table.frame)}"
+        raise table.error(f"no media channel was recognised ({why}), expected columns such as tv_spend. Rename them so.")
+    channels = {}
+    for column in [c for c in table.frame if c in chosen]:
+        first = chosen[column]
+        launched = weekly.index[first].date().isoformat() if first >= _LAUNCH_WEEKS else None
+        name = roles.channel_name(column, table.names)
+        channels[name] = {"spend": column, "exposure": None, "launched": launched}
+        money = f", {weekly[column].sum() / total:.0%} of all spend" if column in spends else ""
+        began = f", silent before {launched}" if launched else ""
+        used = weekly[column].fillna(0.0).iloc[first:].gt(0).mean()
+        table.roles[column] = f"channel {name}: in use in {used:.0%} of weeks{money}{began}"
+    return channels
+
+
+def _find_inputs(table: _Table, weekly: pd.DataFrame, target: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    controls: dict[str, Any] = {}
+    events: dict[str, Any] = {}
+    for column in table.open_columns("event", "competitor", "price", "input", "unknown"):
+        numbers, role = parse_numbers(table.frame[column]), roles.role_by_name(column)
+        is_flag = numbers.dropna().isin([0.0, 1.0]).all()
+        if role == "unknown" and not is_flag:
+            continue
+        if numbers.isna().any():
+            table.left_out[column] = f"{int(numbers.isna().sum())} blank cells; fill them (0 where nothing happened) to use it"
+        elif is_flag or role == "event":
+            name = roles.channel_name(column, table.names)
+            events[name] = {"column": column, "aggregate": "max"}
+            table.roles[column] = f"event {name}: " + (f"1 in {numbers.mean():.1%} of rows" if is_flag else "named like one")
+        elif abs(weekly[column].corr(weekly[target])) > _LEAK_CORRELATION:
+            table.left_out[column] = f"moves with {target} week by week (correlation over {_LEAK_CORRELATION}); likely a part of it"
+        elif len(controls) == _MAX_CONTROLS:
+            table.left_out[column] = f"{_MAX_CONTROLS} controls were taken before it"
+        else:
+            name = roles.channel_name(column, table.names)
+            controls[name] = {"column": column, "aggregate": "sum" if roles.sums_up(column) else "mean"}
+            table.roles[column] = f"control {name}: {'price' if role == 'price' else 'an influence from outside'}, by its name"
+    return controls, events
+
+
+def _reason(column: str, table: _Table) -> str:
+    """Return why a column that was not claimed plays no role."""
+    match roles.role_by_name(column):
+        case "derived":
+            return "follows from the date, which the model's trend and season see already"
+        case "mediator":
+            return "traffic that marketing and demand bring about (a mediator); holding it fixed would hide the channels' effect"
+        case "exposure":
+            return "exposure of a channel; its spend is used (name it as the channel's exposure if it drives the response better)"
+        case "total":
+            return "a total, or a cost that buys no media"
+        case "media":
+            return "the same medium as a spend column that was taken"
+    return "its name tells no role; add it under controls if it drives the target and is not driven by it"

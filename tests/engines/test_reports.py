@@ -1,0 +1,288 @@
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from evermix.engines.reports import WeekFiles, decision_plots, evidently_report, week_report
+from evermix.engines.reports.page import allowed_range, relative_change, show_number
+from evermix.engines.store import write_json
+
+WEEK = "2026-03-02"
+VERSION = "brand/2025-01-06/0123abcd"
+FAULT = {
+    "rule": "target_jump",
+    "where": "week 2026-03-02, column sales",
+    "what": "is a hundred times <the> median",
+    "value": "4012331",
+    "expected": "at most 5 times 98200",
+    "action": "Deliver the week again.",
+}
+
+
+def forecasts(first: str, weeks: int) -> pd.DataFrame:
+    mean = 1000.0 + 100.0 * np.sin(np.arange(weeks) / 8)
+    days = pd.date_range(first, periods=weeks, freq="7D").strftime("%Y-%m-%d")
+    rows = pd.DataFrame({"week": days, "geo": "all", "observed": mean + 30.0, "mean": mean})
+    return rows.assign(low_50=mean - 20, high_50=mean + 20, low_90=mean - 50, high_90=mean + 50)
+
+
+def scores(weeks: int = 60) -> list[dict]:
+    rows = forecasts("2025-01-13", weeks).assign(version=VERSION, log_score=-6.0, crps=12.0, pit=0.84, z=1.0)
+    return rows.assign(as_of=rows["week"]).to_dict("records")
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("evaluate")
+    forecasts("2023-01-02", 104).to_csv(folder / "ppc.csv", index=False)
+    forecasts("2025-12-08", 13).assign(ridge=1010.0).to_csv(folder / "holdout.csv", index=False)
+    parts = [
+        pd.DataFrame({"week": forecasts("2023-01-02", 104)["week"], "component": name, "mean": size})
+        for name, size in {"intercept": 800.0, "tv": 150.0, "price": -40.0}.items()
+    ]
+    pd.concat(parts).to_csv(folder / "contributions.csv", index=False)
+    roas = [
+        {"channel": "tv", "version": name, "mean": 1.4, "low": 0.9, "high": 2.0} for name in ("champion", "challenger")
+    ]
+    write_json(folder / "evaluation.json", {"status": "done", "roas": roas, "metrics": {"rhat_max": 1.003}})
+    return folder
+
+
+def rule(name: str, seen: float | None, *, fired: bool) -> dict:
+    return {
+        "name": name,
+        "evidence": f"surprise.{name}",
+        "op": ">=",
+        "value": 5.0,
+        "seen": seen,
+        "fired": fired,
+        "decision": "review",
+        "severity": "warning",
+        "why": f"why of {name}",
+    }
+
+
+def whole_week(evaluated, **changes) -> WeekFiles:
+    drifted = {
+        "column": "spend.tv",
+        "aspect": "level",
+        "statistic": 3.2,
+        "critical": 2.6,
+        "ratio": 1.23,
+        "called": True,
+    }
+    check = {"metric": "rhat_max", "seen": None, "low": None, "high": 1.01, "passed": False, "otherwise": "reject"}
+    events = [
+        {"event": kind, "as_of": WEEK, "at": f"{WEEK}T06:00:00+00:00", "by": "ann", "hash": "ab" * 32, **more}
+        for kind, more in (
+            ("decision", {"decision": "review", "reasons": ["the level moved"]}),
+            ("verdict", {"version": f"brand/{WEEK}/89abcdef", "verdict": "hold", "reasons": []}),
+            ("approval", {"state": "pending", "version": f"brand/{WEEK}/89abcdef"}),
+        )
+    ]
+    values = {
+        "model": "brand",
+        "as_of": WEEK,
+        "reconstructed": False,
+        "decision": {
+            "decision": "review",
+            "reasons": ["the level moved"],
+            "rules": [rule("quiet", 0.1, fired=False), rule("cusum", 5.6, fired=True), rule("lost", None, fired=False)],
+            "requested_now": True,
+        },
+        "verdict": {
+            "verdict": "hold",
+            "reasons": ["rhat_max is missing"],
+            "checks": [check | {"why": "chains disagree"}],
+        },
+        "validation": {
+            "status": "accepted",
+            "faults": [],
+            "warnings": [FAULT],
+            "weeks": 166,
+            "first_week": "2023-01-02",
+            "last_week": WEEK,
+            "held_back": ["2026-03-09"],
+            "late_targets": [],
+        },
+        "diff": {
+            "new_weeks": [WEEK],
+            "missing_weeks": [],
+            "restated": [
+                {"week": f"2025-01-{day:02d}", "geo": "all", "column": "spend.tv", "old": 1000.0, "new": 1100.0}
+                for day in range(1, 26)
+            ],
+            "completed": [],
+            "columns_added": [],
+            "columns_removed": [],
+            "channels_launched": ["video"],
+            "channels_retired": [],
+        },
+        "evidence": {"status": "done", "values": {}, "notes": {"surprise.lost": "the file was torn"}},
+        "drift": {
+            "status": "tested",
+            "calls": 1,
+            "window_weeks": 13,
+            "reference_weeks": 143,
+            "false_alarms_per_year": 0.05,
+            "not_tested": {"event.promo": "constant"},
+            "columns": [drifted | {"plain_psi": 0.9}],
+        },
+        "champion": {"id": VERSION, "fitted_through": "2025-01-06"},
+        "evaluation": {"metrics": {"rhat_max": 1.003}},
+        "scores": scores(),
+        "reset_after": None,
+        "events": events,
+        "evaluated": evaluated,
+        "slack": 0.5,
+    }
+    return WeekFiles(**(values | changes))
+
+
+@pytest.fixture(scope="module")
+def page(evaluated):
+    return week_report(whole_week(evaluated))
+
+
+class _Reader(HTMLParser):
+    """Collects the text of a page and complains of tags that do not match."""
+
+    VOID = ("meta", "br", "path", "use", "rect")
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.feed(page)
+        self.text = re.sub(r"\s+", " ", " ".join(self.words))
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def test_the_page_tells_decision_reasons_version_verdict_and_question(page):
+    text = _Reader(page).text
+    for words in ("week of 2026-03-02", "review", "the level moved", VERSION, "verdict: hold", "approval: pending"):
+        assert words in text
+
+
+def test_fired_rules_come_first_and_missing_evidence_is_called_missing(page):
+    text = _Reader(page).text
+    assert text.index("why of cusum") < text.index("why of quiet") < text.index("why of lost")
+    assert "missing" in text[text.index("surprise.lost") : text.index("why of lost")]
+    assert "the file was torn" in text
+
+
+def test_the_first_twenty_restated_cells_are_shown_with_old_new_and_change_and_the_rest_counted(page):
+    assert "The first 20 of 25 restated cells." in page
+    assert "2025-01-20" in page and "2025-01-21" not in page
+    assert "+10.0 %" in page
+
+
+def test_the_page_needs_nothing_from_outside(page):
+    addresses = set(re.findall(r'https?://[^"\s<)]+', page))
+    assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+    assert not re.search(r"<(script|link|img)\b|url\((?!#)|@import", page)
+    assert _Reader(page).open == []
+
+
+def test_text_from_data_cannot_become_markup(page):
+    assert "&lt;the&gt; median" in page and "<the>" not in page
+
+
+def test_the_same_week_gives_the_same_bytes(evaluated, page):
+    assert week_report(whole_week(evaluated)) == page
+
+
+def test_charts_are_drawn_for_scores_roas_contributions_fit_and_holdout(page):
+    assert page.count("<svg") == 5
+    for words in ("CUSUM of z", "a rule fires", "return on ad spend", "intercept", "ridge"):
+        assert words in page
+    # Colours that turn round in dark mode are variables, not fixed.
+    assert "var(--ink)" in page and "#1b1f24" not in page.split("</style>", 1)[1]
+
+
+def test_a_quarantined_week_says_what_is_missing_and_why(tmp_path):
+    decision = {"decision": "quarantine", "reasons": ["1 fault"], "rules": [], "requested_now": False}
+    validation = whole_week(tmp_path).validation | {"status": "quarantined", "faults": [FAULT], "warnings": []}
+    gone = {"verdict": None, "diff": None, "evidence": None, "drift": None, "evaluation": None, "champion": None}
+    week = whole_week(tmp_path, decision=decision, validation=validation, scores=[], events=[], **gone)
+    text = _Reader(week_report(week)).text
+    assert text.count("The delivery is in quarantine, so nothing was computed from it.") == 4
+    assert "Deliver the week again." in text and "The ledger has no event yet." in text
+
+
+def test_a_quiet_week_shows_no_challenger_though_the_last_one_left_its_files(evaluated):
+    quiet = whole_week(evaluated).decision | {"decision": "keep", "requested_now": False}
+    page = week_report(whole_week(evaluated, decision=quiet))
+    assert "No new fit was made this week." in page and "return on ad spend" not in page
+
+
+def test_a_week_without_anything_still_makes_a_page(tmp_path):
+    nothing = ("decision", "verdict", "validation", "diff", "evidence", "drift", "champion", "evaluation")
+    page = week_report(whole_week(tmp_path, scores=[], events=[], **dict.fromkeys(nothing)))
+    assert page.count('class="absent"') == 8
+
+
+def test_two_geos_get_a_panel_each(evaluated):
+    both = [row | {"geo": geo} for row in scores(20) for geo in ("north", "south")]
+    text = _Reader(week_report(whole_week(evaluated, scores=both))).text
+    assert "north" in text and "z, south" in text
+
+
+def test_decision_plots_are_pngs_of_what_there_is(evaluated, tmp_path):
+    plots = decision_plots(evaluated, tmp_path / "plots")
+    assert sorted(path.name for path in plots) == ["contributions.png", "fitted.png", "holdout.png", "roas.png"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in plots)
+    again = decision_plots(evaluated, tmp_path / "again")
+    assert [path.read_bytes() for path in plots] == [path.read_bytes() for path in again]
+    assert decision_plots(tmp_path, tmp_path / "none") == []
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "missing"),
+        (float("nan"), "missing"),
+        (True, "yes"),
+        (0.0, "0"),
+        (5.6, "5.6"),
+        (0.00012345, "0.0001234"),
+        (1100.0, "1\u202f100"),
+        (-1234567.8, "-1\u202f234\u202f568"),
+    ],
+)
+def test_numbers_read_well(value, text):
+    assert show_number(value) == text
+
+
+def test_ranges_and_changes_read_as_words():
+    assert allowed_range({"low": None, "high": 1.01}) == "at most 1.01"
+    assert allowed_range({"low": 400, "high": None}) == "at least 400"
+    assert allowed_range({"low": 0.01, "high": 0.99}) == "0.01 to 0.99"
+    assert relative_change({"old": -200.0, "new": -100.0}) == "+50.0 %"
+    assert relative_change({"old": 0.0, "new": 1.0}) == ""
+
+
+@pytest.mark.slow
+def test_evidently_report_says_on_top_that_nothing_is_decided_by_it(tmp_path):
+    draw = np.random.default_rng(0)
+    weeks = pd.date_range("2023-01-02", periods=60, freq="7D").astype("datetime64[s]")
+    panel = pd.DataFrame(
+        {"week": weeks, "geo": "all", "target": draw.normal(size=60), "spend.tv": draw.gamma(2, size=60)}
+    )
+    evidently_report(panel[:-13], panel[-13:], tmp_path / "drift.html")
+    page = (tmp_path / "drift.html").read_text()
+    body = page[page.index("<body") :]
+    assert "evermix decides by the calibrated test" in body[:600]
+    assert not re.search(r'<(script|link)[^>]+(src|href)="http', page)

@@ -1,0 +1,136 @@
+import pytest
+from stages.world import (
+    COLUMNS,
+    FITTED_WEEKS,
+    SPEC,
+    make_panel,
+    make_params,
+    version_file,
+    week_of,
+    write_champion,
+    write_quarantine,
+    write_week,
+)
+
+from evermix.engines.sources import read_panel
+from evermix.engines.store import Store, copy_folder, hash_folder, read_json, write_json
+from evermix.stages import decide, monitor
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path, "brand")
+
+
+def play(store, panel, before=None, params=None):
+    write_week(store, panel, before)
+    monitor.run(store, params or make_params())
+    return decide.run(store, params or make_params())
+
+
+def play_shift(store, weeks, shift=1.5):
+    panel, before = make_panel(FITTED_WEEKS + weeks), make_panel(FITTED_WEEKS + weeks - 1)
+    for table in (panel, before):
+        table.loc[FITTED_WEEKS:, "target"] += shift * 20
+    return play(store, panel, before)
+
+
+def test_first_week_asks_for_a_first_fit_without_a_basis(store):
+    decision = play(store, make_panel(FITTED_WEEKS))
+    request = read_json(store.request / "request.json")
+    assert decision.decision == "first_fit" and decision.requested_now and decision.request == request["id"]
+    assert request["basis"] is None and request["champion"] is None
+    assert request["fitted_through"] == week_of(FITTED_WEEKS - 1)
+    assert sorted(p.name for p in store.request.iterdir()) == ["panel.parquet", "request.json"]
+
+
+def test_quiet_week_keeps_the_old_request_byte_for_byte(store):
+    play(store, make_panel(FITTED_WEEKS))
+    copy_folder(store.request, store.before / "request")
+    old = hash_folder(store.request)
+    write_champion(store)
+    decision = play(store, make_panel(FITTED_WEEKS + 1), make_panel(FITTED_WEEKS))
+    assert decision.decision == "keep" and not decision.requested_now
+    assert hash_folder(store.request) == old and decision.request is not None
+
+
+def test_quiet_week_without_any_request_says_so(store):
+    write_champion(store)
+    play(store, make_panel(FITTED_WEEKS + 1), make_panel(FITTED_WEEKS))
+    assert read_json(store.request / "request.json") == {"id": None, "status": "nothing requested"}
+
+
+def test_same_week_twice_gives_the_same_request_bytes(store):
+    write_champion(store)
+    play_shift(store, 12)
+    first = hash_folder(store.request)
+    assert play_shift(store, 12).decision == "review"
+    assert hash_folder(store.request) == first
+
+
+def test_refit_carries_the_champion_its_draws_and_its_basis(store):
+    write_champion(store)
+    params = make_params(spec=SPEC | {"yearly_seasonality": 2})
+    decision = play(store, make_panel(FITTED_WEEKS + 1), make_panel(FITTED_WEEKS), params)
+    request = read_json(store.request / "request.json")
+    assert decision.decision == "refit" and request["basis"] == version_file()["basis"]
+    assert request["spec"]["yearly_seasonality"] == 2 and request["champion"] == version_file()["id"]
+    assert (store.request / "champion.nc").read_bytes() == (store.before / "base.nc").read_bytes()
+
+
+def test_channel_of_the_future_is_left_out_of_columns_and_panel(store):
+    channels = COLUMNS["channels"] | {"video": {"spend": "v", "exposure": None, "launched": week_of(500)}}
+    params = make_params(columns=COLUMNS | {"channels": channels})
+    play(store, make_panel(FITTED_WEEKS).assign(**{"spend.video": 0.0}), None, params)
+    assert "video" not in read_json(store.request / "request.json")["columns"]["channels"]
+    assert "spend.video" not in read_panel(store.request / "panel.parquet")
+
+
+def test_lasting_alarm_asks_once_while_its_review_is_pending(store):
+    write_champion(store)
+    first = play_shift(store, 12)
+    assert first.decision == "review" and first.requested_now
+    copy_folder(store.request, store.before / "request")
+    write_json(store.before / "challenger.json", {"version": "x", "as_of": first.as_of, "decision": "review"})
+    again = play_shift(store, 13)
+    assert again.decision == "keep" and "pending" in again.reasons[0] and first.as_of in again.reasons[0]
+    assert [rule.name for rule in again.rules if rule.fired] == ["level_shift"]
+
+
+def test_new_kind_of_rule_supersedes_a_pending_review(store):
+    write_champion(store)
+    first = play_shift(store, 12)
+    copy_folder(store.request, store.before / "request")
+    write_json(store.before / "challenger.json", {"version": "x", "as_of": first.as_of, "decision": "review"})
+    panel, before = make_panel(FITTED_WEEKS + 13), make_panel(FITTED_WEEKS + 12)
+    for table in (panel, before):
+        table.loc[FITTED_WEEKS:, "target"] += 30
+    panel.loc[40, "target"] += 200
+    decision = play(store, panel, before)
+    assert decision.decision == "review" and decision.reasons[0].startswith("target_restated")
+    assert read_json(store.request / "request.json")["rules"] == ["level_shift", "target_restated"]
+
+
+def test_answered_review_may_be_asked_again(store):
+    write_champion(store)
+    play_shift(store, 12)
+    copy_folder(store.request, store.before / "request")
+    assert play_shift(store, 13).decision == "review"
+
+
+def test_quarantine_keeps_the_old_request(store):
+    write_champion(store)
+    write_quarantine(store, week_of(FITTED_WEEKS))
+    monitor.run(store, make_params())
+    decision = decide.run(store, make_params())
+    assert decision.decision == "quarantine" and not decision.requested_now
+    assert decision.rules[0].seen == 2.0 and decision.rules[3].seen is None
+
+
+def test_quarantined_week_is_never_fitted_whatever_the_rules_say(store):
+    write_champion(store)
+    write_quarantine(store, week_of(FITTED_WEEKS))
+    params = make_params()
+    params = params.model_copy(update={"rules": params.rules[1:]})
+    monitor.run(store, params)
+    assert decide.run(store, params).decision == "quarantine"

@@ -1,0 +1,96 @@
+import numpy as np
+import pandas as pd
+import pytest
+from stages.world import FITTED_WEEKS, SPEC, make_panel, make_params, write_champion, write_fit, write_week
+
+from evermix.engines.store import Store, hash_folder, read_json, write_json
+from evermix.errors import StoreError
+from evermix.stages import decide, evaluate, monitor
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path, "brand")
+
+
+def request(store, champion):
+    params = make_params(spec=SPEC)
+    write_week(store, make_panel(FITTED_WEEKS + 1), make_panel(FITTED_WEEKS))
+    if champion:
+        write_champion(store, recipe=2)
+    monitor.run(store, params)
+    decide.run(store, params)
+    return read_json(store.request / "request.json")
+
+
+def test_fit_near_the_truth_passes_every_number(store):
+    write_fit(store, request(store, champion=True))
+    record = evaluate.run(store, make_params())
+    values = record["values"]
+    assert values["rhat_max"] == 1.0 and values["holdout_crps_ratio"] < 1.0
+    assert 0.01 < values["ppc_mean_p"] < 0.99 and 0.01 < values["ppc_sd_p"] < 0.99
+    assert 0.8 < values["coverage_90"] <= 1.0 and values["champion_overlap_min"] > 0.9
+    assert {check.metric for check in make_params().gate.checks} <= set(values)
+
+
+def test_first_fit_says_why_there_is_no_overlap(store):
+    write_fit(store, request(store, champion=False))
+    record = evaluate.run(store, make_params())
+    assert record["values"]["champion_overlap_min"] is None
+    assert "no champion" in record["not_applicable"]["champion_overlap_min"]
+
+
+def test_roas_is_contribution_over_spend_of_the_last_year(store):
+    write_fit(store, request(store, champion=True))
+    record = evaluate.run(store, make_params())
+    spend = make_panel(FITTED_WEEKS + 1)["spend.tv"].iloc[-52:]
+    expected = (0.8 * np.log1p(spend / 300) * 100).sum() / spend.sum()
+    rows = {(row["channel"], row["version"]): row for row in record["roas"]}
+    assert rows["tv", "challenger"]["mean"] == pytest.approx(expected, rel=0.02)
+    assert rows["tv", "challenger"]["low"] < expected < rows["tv", "challenger"]["high"]
+    assert ("tv", "champion") in rows
+
+
+def test_tables_have_one_row_per_week_and_component(store):
+    write_fit(store, request(store, champion=True))
+    evaluate.run(store, make_params())
+    parts = pd.read_csv(store.evaluated / "contributions.csv")
+    assert set(parts["component"]) == {"intercept", "tv", "search", "price", "seasonality"}
+    assert len(parts) == 5 * (FITTED_WEEKS + 1) and list(parts) == ["week", "geo", "component", "mean"]
+    assert len(pd.read_csv(store.evaluated / "holdout.csv")) == 13
+    assert len(pd.read_csv(store.evaluated / "ppc.csv")) == FITTED_WEEKS + 1
+
+
+def test_nothing_requested_still_writes_every_file(store):
+    write_json(store.request / "request.json", {"id": None, "status": "nothing requested"})
+    record = evaluate.run(store, make_params())
+    assert record["status"] == "nothing requested" and record["values"] == {}
+    names = ["contributions.csv", "evaluation.json", "holdout.csv", "ppc.csv"]
+    assert sorted(p.name for p in store.evaluated.iterdir()) == names
+    assert read_json(store.out / "evaluation.json") == {}
+
+
+def test_fit_of_another_request_is_refused(store):
+    write_fit(store, request(store, champion=True) | {"id": "f" * 16})
+    with pytest.raises(StoreError, match="is not the fit of request"):
+        evaluate.run(store, make_params())
+
+
+def test_champion_with_inputs_that_are_gone_is_still_compared(store):
+    asked = request(store, champion=True)
+    panel = pd.read_parquet(store.request / "panel.parquet").drop(columns="control.price")
+    panel.to_parquet(store.request / "panel.parquet")
+    champion = read_json(store.request / "champion.json")
+    write_fit(store, asked)
+    fit = read_json(store.fit / "fit.json")
+    contributions, why = evaluate._champion_contributions(store, panel, 100)
+    assert why == "" and "tv" in contributions["component"].to_numpy()
+    assert champion["basis"] == fit["basis"]
+
+
+def test_same_inputs_give_the_same_bytes(store):
+    write_fit(store, request(store, champion=True))
+    evaluate.run(store, make_params())
+    first = hash_folder(store.evaluated)
+    evaluate.run(store, make_params())
+    assert hash_folder(store.evaluated) == first

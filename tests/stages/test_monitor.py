@@ -1,0 +1,170 @@
+import json
+
+import numpy as np
+import pytest
+from stages.world import (
+    COLUMNS,
+    FITTED_WEEKS,
+    SPEC,
+    make_panel,
+    make_params,
+    version_file,
+    week_of,
+    write_champion,
+    write_quarantine,
+    write_week,
+)
+
+from evermix.engines.store import Store, hash_folder, read_json, write_json
+from evermix.stages import monitor
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path, "brand")
+
+
+def quiet_week(store, weeks=FITTED_WEEKS + 1):
+    write_week(store, make_panel(weeks), make_panel(weeks - 1))
+    write_champion(store)
+
+
+def values(store):
+    return read_json(store.monitored / "evidence.json")["values"]
+
+
+def test_quiet_week_fires_no_shipped_rule(store):
+    quiet_week(store)
+    monitor.run(store, make_params())
+    seen = values(store)
+    assert seen["surprise.weeks_scored"] == 1 and seen["surprise.max_abs_z"] < 4
+    assert seen["structure.channels_changed"] == 0 and seen["structure.spec_changed"] is False
+    assert seen["restatement.cells"] == 0 and seen["calendar.weeks_since_fit"] == 1 and seen["drift.calls"] == 0
+    named = {rule.evidence for rule in make_params().rules}
+    assert named <= set(seen) and None not in seen.values()
+
+
+def test_scores_are_calibrated_under_the_truth(store):
+    quiet_week(store, FITTED_WEEKS + 60)
+    monitor.run(store, make_params())
+    scores = read_json(store.monitored / "scores.json")
+    z = np.array([row["z"] for row in scores])
+    assert len(z) == 60 and abs(z.mean()) < 0.4 and 0.75 < z.std() < 1.25
+    assert {row["version"] for row in scores} == {version_file()["id"]}
+
+
+def test_a_week_in_the_log_is_never_scored_again(store):
+    quiet_week(store)
+    monitor.run(store, make_params())
+    rows = read_json(store.monitored / "scores.json")
+    write_json(store.before / "prequential.json", {"rows": rows, "reset_after": None})
+    quiet_week(store, FITTED_WEEKS + 2)
+    monitor.run(store, make_params())
+    assert [row["week"] for row in read_json(store.monitored / "scores.json")] == [week_of(FITTED_WEEKS + 1)]
+    assert (store.monitored / "prequential.csv").read_text().count("\n") == 3
+
+
+def test_a_late_target_is_scored_when_it_comes(store):
+    before = make_panel(FITTED_WEEKS + 1)
+    before.loc[FITTED_WEEKS, "target"] = np.nan
+    write_week(store, before, make_panel(FITTED_WEEKS))
+    write_champion(store)
+    monitor.run(store, make_params())
+    assert values(store)["surprise.weeks_scored"] == 0
+    write_week(store, make_panel(FITTED_WEEKS + 2), before)
+    monitor.run(store, make_params())
+    assert values(store)["surprise.weeks_scored"] == 2 and values(store)["restatement.cells"] == 0
+
+
+def test_outlier_week_surprises(store):
+    panel = make_panel(FITTED_WEEKS + 1)
+    panel.loc[FITTED_WEEKS, "target"] += 8 * 20
+    write_week(store, panel, make_panel(FITTED_WEEKS))
+    write_champion(store)
+    monitor.run(store, make_params())
+    assert values(store)["surprise.max_abs_z"] > 4
+
+
+def test_lasting_shift_drives_the_cusum_over_its_limit(store):
+    panel = make_panel(FITTED_WEEKS + 10)
+    panel.loc[FITTED_WEEKS:, "target"] += 1.5 * 20
+    write_week(store, panel, make_panel(FITTED_WEEKS))
+    write_champion(store)
+    monitor.run(store, make_params())
+    assert values(store)["surprise.cusum"] > 5
+
+
+def test_restated_past_is_measured_in_noise_sd_and_in_shares(store):
+    before, panel = make_panel(FITTED_WEEKS), make_panel(FITTED_WEEKS + 1)
+    panel.loc[50, "target"] += 5 * 20
+    panel.loc[10:59, "spend.tv"] *= 1.5
+    write_week(store, panel, before)
+    write_champion(store)
+    monitor.run(store, make_params())
+    expected = 0.5 * before.loc[10:59, "spend.tv"].sum() / before["spend.tv"].sum()
+    assert values(store)["restatement.target_sd"] == pytest.approx(5.0)
+    assert values(store)["restatement.spend_share"] == pytest.approx(expected)
+    assert values(store)["restatement.cells"] == 51
+
+
+def test_launched_channel_is_a_changed_channel_and_not_a_changed_spec(store):
+    channels = COLUMNS["channels"] | {"video": {"spend": "v", "exposure": None, "launched": week_of(FITTED_WEEKS)}}
+    params = make_params(columns=COLUMNS | {"channels": channels})
+    panel = make_panel(FITTED_WEEKS + 1).assign(**{"spend.video": 0.0})
+    write_week(store, panel, make_panel(FITTED_WEEKS))
+    write_champion(store)
+    monitor.run(store, params)
+    assert values(store)["structure.channels_changed"] == 0
+    panel.loc[FITTED_WEEKS, "spend.video"] = 100.0
+    write_week(store, panel, make_panel(FITTED_WEEKS))
+    monitor.run(store, params)
+    assert values(store)["structure.channels_changed"] == 1 and values(store)["structure.spec_changed"] is False
+
+
+def test_changed_spec_is_named(store):
+    quiet_week(store)
+    monitor.run(store, make_params(spec=SPEC | {"yearly_seasonality": 2}))
+    assert values(store)["structure.spec_changed"] is True
+    assert "spec" in read_json(store.monitored / "evidence.json")["notes"]["structure.spec_changed"]
+
+
+def test_retired_channel_keeps_its_history_and_the_champion_is_still_asked(store):
+    channels = {"search": COLUMNS["channels"]["search"]}
+    panel = make_panel(FITTED_WEEKS + 1)
+    write_week(store, panel.drop(columns="spend.tv"), make_panel(FITTED_WEEKS))
+    write_champion(store)
+    monitor.run(store, make_params(columns=COLUMNS | {"channels": channels}))
+    assert values(store)["structure.channels_changed"] == 1 and values(store)["surprise.weeks_scored"] == 1
+
+
+def test_removed_control_leaves_surprise_missing_instead_of_made_up(store):
+    write_week(store, make_panel(FITTED_WEEKS + 1).drop(columns="control.price"), make_panel(FITTED_WEEKS))
+    write_champion(store)
+    monitor.run(store, make_params(columns=COLUMNS | {"controls": {}}))
+    assert values(store)["surprise.max_abs_z"] is None and read_json(store.monitored / "scores.json") == []
+    assert "control.price" in read_json(store.monitored / "evidence.json")["notes"]["surprise.max_abs_z"]
+
+
+def test_quarantined_week_counts_faults_and_asks_nothing(store):
+    write_champion(store)
+    write_quarantine(store, week_of(FITTED_WEEKS))
+    monitor.run(store, make_params())
+    evidence = read_json(store.monitored / "evidence.json")
+    assert evidence["status"] == "not run: quarantined" and evidence["values"] == {"quality.faults": 2.0}
+    assert read_json(store.monitored / "scores.json") == []
+
+
+def test_first_week_has_no_champion(store):
+    write_week(store, make_panel(FITTED_WEEKS))
+    monitor.run(store, make_params())
+    assert values(store) == {"quality.faults": 0.0, "structure.has_champion": False}
+
+
+def test_same_inputs_give_the_same_bytes(store):
+    quiet_week(store)
+    monitor.run(store, make_params())
+    first = hash_folder(store.monitored)
+    monitor.run(store, make_params())
+    assert hash_folder(store.monitored) == first
+    metrics = json.loads((store.out / "monitor.json").read_text())
+    assert all(isinstance(value, float) for value in metrics.values()) and "log_coverage_90" in metrics
