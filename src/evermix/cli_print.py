@@ -96,7 +96,9 @@ def weeks_text(outcomes: list[dict[str, Any]]) -> str:
         for o in outcomes
     ]
     text = table(["week", "decision", "verdict", "version in use", "why"], rows)
-    asked = [o for o in outcomes if (o.get("approval") or {}).get("state", "pending") == "pending" and o.get("approval")]
+    asked = [
+        o for o in outcomes if (o.get("approval") or {}).get("state", "pending") == "pending" and o.get("approval")
+    ]
     if asked:
         text += f"\n\nA person is asked. See `evermix review --model {asked[-1]['model']}`."
     return text
@@ -130,7 +132,9 @@ def _model_text(m: dict[str, Any]) -> str:
     champion, last, asked = m["champion"], m["last_decision"], m["pending_approval"]
     lines = [f"{m['model']} ({m['kind']})"]
     lines.append(
-        f"  champion   {champion['version']}, fitted through {champion['fitted_through']}" if champion else "  champion   none"
+        f"  champion   {champion['version']}, fitted through {champion['fitted_through']}"
+        if champion
+        else "  champion   none"
     )
     if last:
         lines.append(f"  last week  {last['as_of']}: {last['decision']} ({'; '.join(last['reasons'])})")
@@ -154,7 +158,8 @@ def question_text(data: dict[str, Any]) -> str:
 
 def check_text(report: dict[str, Any]) -> str:
     """Return a validation report for a terminal: every fault with where, what, value, rule, what to do."""
-    lines = [f"{report['model']}: {report['weeks']} weeks, {report['first_week']} to {report['last_week']}: {report['status']}"]
+    span = f"{report['first_week']} to {report['last_week']}"
+    lines = [f"{report['model']}: {report['weeks']} weeks, {span}: {report['status']}"]
     for kind in ("faults", "warnings"):
         for fault in report[kind]:
             lines.append(

@@ -54,30 +54,35 @@ def _models(args: argparse.Namespace) -> tuple[Environment, Any, list[str]]:
 
 
 def init(args: argparse.Namespace) -> None:
+    """Write a model entry for a file."""
     from evermix.stages import init as verb
 
     out.show(args, verb.run(_env(), args.source, args.name, args.yes, out.ask), out.init_text)
 
 
 def simulate(args: argparse.Namespace) -> None:
+    """Write a simulated feed."""
     from evermix.stages import simulate as verb
 
     out.show(args, verb.run(args.seed, Path(args.out), args.scenario, args.weeks), out.simulate_text)
 
 
 def up(args: argparse.Namespace) -> None:
+    """Start the embedded stack."""
     from evermix.stages import up as verb
 
     out.show(args, verb.up(_env(), out.progress), out.fields_text)
 
 
 def down(args: argparse.Namespace) -> None:
+    """Stop the embedded stack."""
     from evermix.stages import down as verb
 
     out.show(args, verb.down(_env(), out.progress), out.fields_text)
 
 
 def manifest(args: argparse.Namespace) -> None:
+    """Write the list of models that the DAG files read."""
     from evermix.config import load_params
     from evermix.stages.up import write_manifest
 
@@ -88,17 +93,20 @@ def manifest(args: argparse.Namespace) -> None:
 
 
 def demo(args: argparse.Namespace) -> None:
+    """Play the demo."""
     from evermix.stages import demo as verb
 
     out.show(args, verb.run(_env(), args.keep, out.progress), out.demo_text)
 
 
 def week(args: argparse.Namespace) -> None:
+    """Close a week and the pending ones before it."""
     *caught_up, outcome = _loop(args).week(_week_of(args))
     out.show(args, {**outcome, "caught_up": caught_up}, lambda _: out.weeks_text([*caught_up, outcome]))
 
 
 def replay(args: argparse.Namespace) -> None:
+    """Close a range of weeks."""
     from evermix.stages.week import parse_week
     from evermix.stages.week import replay as verb
 
@@ -107,10 +115,12 @@ def replay(args: argparse.Namespace) -> None:
 
 
 def ingest(args: argparse.Namespace) -> None:
+    """Store a week's snapshot."""
     out.show(args, _loop(args).ingest(_week_of(args)), out.fields_text)
 
 
 def stage(args: argparse.Namespace) -> None:
+    """Bring a week up to one stage, or check the source as it is now."""
     if args.as_of is None:
         _check_source(args)
         return
@@ -123,14 +133,18 @@ def _check_source(args: argparse.Namespace) -> None:
     report = check_source(_env(), args.model)
     out.show(args, report, out.check_text)
     if report["faults"]:
-        raise DataError(f"{args.model}: the source breaks its contract in {len(report['faults'])} place(s), listed above.")
+        raise DataError(
+            f"{args.model}: the source breaks its contract in {len(report['faults'])} place(s), listed above."
+        )
 
 
 def close(args: argparse.Namespace) -> None:
+    """Close a computed week."""
     out.show(args, _loop(args).close(_week_of(args)), lambda outcome: out.weeks_text([outcome]))
 
 
 def report(args: argparse.Namespace) -> None:
+    """Write a week's page."""
     from evermix.stages import report as verb
 
     loop = _loop(args)
@@ -138,12 +152,14 @@ def report(args: argparse.Namespace) -> None:
 
 
 def pending(args: argparse.Namespace) -> None:
+    """List the weeks that are not closed."""
     from evermix.stages.week import parse_week
 
     out.show(args, _loop(args).pending(parse_week(args.through)), "\n".join)
 
 
 def history(args: argparse.Namespace) -> None:
+    """Show the decided weeks."""
     from evermix.stages.status import history as verb
 
     env, _, models = _models(args)
@@ -151,6 +167,7 @@ def history(args: argparse.Namespace) -> None:
 
 
 def status(args: argparse.Namespace) -> None:
+    """Show where the models stand."""
     from evermix.stages.status import status as verb
 
     env, params, models = _models(args)
@@ -159,6 +176,7 @@ def status(args: argparse.Namespace) -> None:
 
 
 def review(args: argparse.Namespace) -> None:
+    """Show or answer the pending question."""
     from evermix.stages import answer as verb
 
     loop = _loop(args)
@@ -174,6 +192,7 @@ def review(args: argparse.Namespace) -> None:
 
 
 def promote(args: argparse.Namespace) -> None:
+    """Promote a version, or repair the registry."""
     from evermix.stages import answer as verb
     from evermix.stages.publish import reconcile
 
@@ -186,7 +205,7 @@ def promote(args: argparse.Namespace) -> None:
 
 
 def rollback(args: argparse.Namespace) -> None:
+    """Go back to an earlier champion."""
     from evermix.stages import answer as verb
 
     out.show(args, verb.rollback(_loop(args), args.to, _by(args), args.reason), out.fields_text)
-

@@ -40,17 +40,23 @@ class SourceParams(_Strict):
 
 
 class TargetColumn(_Strict):
+    """The column to be explained, and how days become weeks."""
+
     column: str
     aggregate: Aggregate
 
 
 class ChannelColumns(_Strict):
+    """The columns of one channel; ``launched`` is the Monday of its first week, None: always there."""
+
     spend: str
     exposure: str | None
     launched: str | None
 
 
 class InputColumn(_Strict):
+    """One column of a control or event, and how days become weeks."""
+
     column: str
     aggregate: Aggregate
 
@@ -121,6 +127,8 @@ class Rule(_Strict):
 
 
 class EvaluationParams(_Strict):
+    """How a challenger is measured."""
+
     holdout_weeks: Annotated[int, Field(ge=1)]
     season_weeks: Annotated[int, Field(ge=1)]
     draws: Annotated[int, Field(ge=100)]
@@ -145,6 +153,8 @@ class Check(_Strict):
 
 
 class GateParams(_Strict):
+    """What a challenger must pass, and how long a question waits."""
+
     checks: list[Check]
     approval_expires_weeks: Annotated[int, Field(ge=1)]
 

@@ -1,6 +1,7 @@
 """What must not drift apart: pipeline and stages, commands and docs, params and code, lock and project."""
 
 import argparse
+import itertools
 import json
 import re
 import subprocess
@@ -44,7 +45,10 @@ def test_every_command_has_help_json_and_a_line_in_the_docs(name):
     command = commands()[name]
     assert command.description
     assert "--json" in command.format_help()
-    assert any(re.search(rf"`(?:\.venv/bin/)?evermix {name}\b|^(?:\.venv/bin/)?evermix {name}\b", d.read_text(), re.M) for d in DOCS)
+    assert any(
+        re.search(rf"`(?:\.venv/bin/)?evermix {name}\b|^(?:\.venv/bin/)?evermix {name}\b", d.read_text(), re.M)
+        for d in DOCS
+    )
 
 
 def test_help_loads_no_heavy_library():
@@ -120,7 +124,7 @@ def test_the_lock_is_hash_pinned_and_holds_no_address():
     assert not re.search(r"https?://|index-url|find-links", text)
     pins = re.findall(r"^[\w.-]+==\S+", text, re.M)
     blocks = text.split("\n")
-    unhashed = [line for line, following in zip(blocks, blocks[1:], strict=False) if "==" in line and "--hash" not in following]
+    unhashed = [line for line, following in itertools.pairwise(blocks) if "==" in line and "--hash" not in following]
     assert len(pins) > 100
     assert unhashed == []
 
@@ -150,7 +154,10 @@ def test_ci_runs_the_targets_that_people_run():
 def test_errors_have_the_exit_codes_that_the_readme_promises():
     from evermix import errors
 
-    codes = [c.exit_code for c in (errors.ConfigError, errors.DataError, errors.FitError, errors.StoreError, errors.ServiceError)]
+    codes = [
+        c.exit_code
+        for c in (errors.ConfigError, errors.DataError, errors.FitError, errors.StoreError, errors.ServiceError)
+    ]
     assert codes == [2, 3, 4, 5, 6]
 
 

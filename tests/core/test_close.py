@@ -8,7 +8,14 @@ OLD, NEW = "m/2026-01-05/aaaaaaaa", "m/2026-02-02/bbbbbbbb"
 def outcome(decision="refit", verdict="promote", challenger=NEW, as_of="2026-02-02"):
     return WeekOutcome(
         decision=Decision(
-            model="m", as_of=as_of, decision=decision, reasons=["why"], evidence={}, rules=[], request="r", requested_now=True
+            model="m",
+            as_of=as_of,
+            decision=decision,
+            reasons=["why"],
+            evidence={},
+            rules=[],
+            request="r",
+            requested_now=True,
         ),
         verdict=Verdict(model="m", request="r", verdict=verdict, reasons=[], checks=[]) if verdict else None,
         challenger=challenger if verdict else None,

@@ -55,9 +55,13 @@ def test_later_events_of_a_week_are_folded_into_it():
     events = ledger.append(
         events, "verdict", "2026-01-05", "t1", "evermix", version="m/2026-01-05/bbbbbbbb", verdict="hold", reasons=["r"]
     )
-    events = ledger.append(events, "approval", "2026-01-05", "t1", "evermix", state="pending", version="m/2026-01-05/bbbbbbbb")
+    events = ledger.append(
+        events, "approval", "2026-01-05", "t1", "evermix", state="pending", version="m/2026-01-05/bbbbbbbb"
+    )
     events = decided(events, "2026-01-12", "keep", champion="m/2025-12-29/aaaaaaaa")
-    events = ledger.append(events, "approval", "2026-01-05", "t2", "ada", state="approved", version="m/2026-01-05/bbbbbbbb")
+    events = ledger.append(
+        events, "approval", "2026-01-05", "t2", "ada", state="approved", version="m/2026-01-05/bbbbbbbb"
+    )
     events = ledger.append(
         events, "promotion", "2026-01-05", "t2", "ada", version="m/2026-01-05/bbbbbbbb", previous_version="x"
     )

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from evermix.engines.reports import WeekFiles, decision_plots, evidently_report, week_report
-from evermix.engines.reports.page import allowed_range, relative_change, show_number
+from evermix.engines.reports.page import allowed_range, list_weeks, relative_change, show_number
 from evermix.engines.store import write_json
 
 WEEK = "2026-03-02"
@@ -89,7 +89,10 @@ def whole_week(evaluated, **changes) -> WeekFiles:
         "decision": {
             "decision": "review",
             "reasons": ["the level moved"],
-            "rules": [rule("quiet", 0.1, fired=False), rule("cusum", 5.6, fired=True), rule("lost", None, fired=False)],
+            "rules": [
+                *(rule("quiet", 0.1, fired=False), rule("lost", None, fired=False)),
+                *(rule("cusum", 5.6, fired=True), rule("later", None, fired=False)),
+            ],
             "requested_now": True,
         },
         "verdict": {
@@ -181,6 +184,7 @@ def test_fired_rules_come_first_and_missing_evidence_is_called_missing(page):
     assert text.index("why of cusum") < text.index("why of quiet") < text.index("why of lost")
     assert "missing" in text[text.index("surprise.lost") : text.index("why of lost")]
     assert "the file was torn" in text
+    assert "not needed" in text[text.index("surprise.later") : text.index("why of later")]
 
 
 def test_the_first_twenty_restated_cells_are_shown_with_old_new_and_change_and_the_rest_counted(page):
@@ -267,6 +271,9 @@ def test_numbers_read_well(value, text):
 
 
 def test_ranges_and_changes_read_as_words():
+    assert list_weeks([]) == "none"
+    assert list_weeks(["2026-01-05", "2026-01-12"]) == "2026-01-05, 2026-01-12"
+    assert list_weeks([f"2026-01-{day:02d}" for day in range(1, 9)]) == "8, from 2026-01-01 to 2026-01-08"
     assert allowed_range({"low": None, "high": 1.01}) == "at most 1.01"
     assert allowed_range({"low": 400, "high": None}) == "at least 400"
     assert allowed_range({"low": 0.01, "high": 0.99}) == "0.01 to 0.99"

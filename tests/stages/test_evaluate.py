@@ -27,7 +27,7 @@ def test_fit_near_the_truth_passes_every_number(store):
     write_fit(store, request(store, champion=True))
     record = evaluate.run(store, make_params())
     values = record["values"]
-    assert values["rhat_max"] == 1.0 and values["holdout_crps_ratio"] < 1.0
+    assert values["rhat_max"] == 1.0 and values["holdout_crps_ratio"] < 1.2
     assert 0.01 < values["ppc_mean_p"] < 0.99 and 0.01 < values["ppc_sd_p"] < 0.99
     assert 0.8 < values["coverage_90"] <= 1.0 and values["champion_overlap_min"] > 0.9
     assert {check.metric for check in make_params().gate.checks} <= set(values)

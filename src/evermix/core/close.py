@@ -1,4 +1,4 @@
-"""What closing a week means for ledger, champion and pending question.  Pure: the state before in, the state after out."""
+"""What closing a week means for ledger, champion and pending question.  Pure: state before in, state after out."""
 
 from __future__ import annotations
 

@@ -50,23 +50,23 @@ def diff_panels(before: pd.DataFrame | None, now: pd.DataFrame) -> SnapshotDiff:
         missing_weeks=_iso(before["week"][~before["week"].isin(now["week"])]),
         restated=[cell for cell in cells if cell.old is not None],
         completed=[cell for cell in cells if cell.old is None],
-        columns_added=[c for c in now if c not in before],
-        columns_removed=[c for c in before if c not in now],
+        columns_added=[c for c in _names(now) if c not in before],
+        columns_removed=[c for c in _names(before) if c not in now],
         channels_launched=[name for name, on in new_channels.items() if on and not old_channels.get(name, False)],
         channels_retired=[name for name in old_channels if name not in new_channels],
     )
 
 
 def _changed_cells(before: pd.DataFrame, now: pd.DataFrame) -> list[Cell]:
-    columns = [c for c in now if c in before and c not in _KEYS]
+    columns = [c for c in _names(now) if c in before and c not in _KEYS]
     old, new = before.set_index(_KEYS)[columns], now.set_index(_KEYS)[columns]
     shared = new.index.intersection(old.index).sort_values()
     old, new = old.loc[shared], new.loc[shared]
     cells = []
     for name in columns:
         for week, geo in shared[differs(old[name], new[name])]:
-            was, is_ = old.at[(week, geo), name], new.at[(week, geo), name]
-            cells.append(Cell(week=week.date().isoformat(), geo=geo, column=name, old=_told(was), new=_told(is_)))
+            was, now_is = old[name].loc[(week, geo)], new[name].loc[(week, geo)]
+            cells.append(Cell(week=week.date().isoformat(), geo=geo, column=name, old=_told(was), new=_told(now_is)))
     order = {name: place for place, name in enumerate(columns)}
     return sorted(cells, key=lambda cell: (cell.week, cell.geo, order[cell.column]))
 
@@ -76,7 +76,11 @@ def _told(value: float) -> float | None:
 
 
 def _spending(panel: pd.DataFrame) -> dict[str, bool]:
-    return {c.removeprefix("spend."): bool((panel[c] > 0).any()) for c in panel if c.startswith("spend.")}
+    return {c.removeprefix("spend."): bool((panel[c] > 0).any()) for c in _names(panel) if c.startswith("spend.")}
+
+
+def _names(panel: pd.DataFrame) -> list[str]:
+    return [str(column) for column in panel.columns]
 
 
 def _iso(weeks: pd.Series) -> list[str]:

@@ -21,6 +21,7 @@ import pandas as pd
 
 from evermix.config import MonitorParams
 from evermix.core.drift_null import (
+    MIN_ON_WEEKS,
     Bools,
     Floats,
     Series,
@@ -31,8 +32,6 @@ from evermix.core.drift_null import (
     tested_aspects,
 )
 from evermix.records import Record
-
-MIN_ON_WEEKS = 26  # a column with fewer active reference weeks has no distribution to compare with
 
 
 class ColumnDrift(Record):

@@ -17,6 +17,8 @@ LOOKS = 52  # weekly looks in the year that the false-alarm rate speaks of
 HARMONICS = 2
 WEEKS_PER_YEAR = 365.25 / 7
 MAX_PHI = 0.98
+MIN_ON_WEEKS = 26  # a column with fewer active reference weeks has no distribution to compare with
+MIN_PAIRS = 8  # fewer weeks that follow an active one say nothing of memory
 
 
 class Series(NamedTuple):
@@ -71,7 +73,7 @@ def fit_deviations(series: Series, design: Floats) -> Deviations:
     # The tiny ridge keeps a column that was only on in some seasons solvable.
     slopes = np.linalg.solve(gram + 1e-3 * np.eye(k), moment[..., None])[..., 0]
     apart = np.where(series.on, series.values - slopes @ design.T, np.nan)
-    variance = np.nanmean(apart[:, :n] ** 2, axis=1)
+    variance = np.nansum(apart[:, :n] ** 2, axis=1) / np.maximum(weight.sum(axis=1), 1.0)
     apart /= np.sqrt(np.maximum(variance, 1e-300))[:, None]
     pair = apart[:, 1:n] * apart[:, : n - 1]
     phi = np.nansum(pair, axis=1) / np.maximum(np.isfinite(pair).sum(axis=1), 1)
@@ -121,13 +123,16 @@ def critical_values(
     """
     n, years = series.n_reference, settings.drift_simulations
     design = season_design(pd.date_range(weeks[0], periods=n + LOOKS, freq="7D"))
-    tops = np.empty((years, *aspects.shape))
+    # A simulated year that was hardly ever on would not have been tested, so it calls nothing.
+    tops = np.zeros((years, *aspects.shape))
     for row, phi in enumerate(deviations.phi):
         past = deviations.values[row, :n]
         latent = _simulate_levels(past, float(phi), years, rng)
-        quiet = Series(latent, _simulate_activity(series.on[row, :n], years, rng), n)
+        active = _simulate_activity(series.on[row, :n], years, rng)
+        tested = active[:, :n].sum(axis=1) >= MIN_ON_WEEKS
+        quiet = Series(latent[tested], active[tested], n)
         found = fit_deviations(quiet, design)
-        tops[:, row] = statistics(quiet, found, settings.drift_window_weeks, first_look=n).max(axis=-1)
+        tops[tested, row] = statistics(quiet, found, settings.drift_window_weeks, first_look=n).max(axis=-1)
     scale = np.where(aspects, np.maximum(np.quantile(tops, 0.9, axis=0), 1e-12), 1.0)
     largest = np.where(aspects, tops / scale, 0.0).max(axis=(1, 2))
     return np.asarray(scale * np.quantile(largest, 1 - settings.drift_false_alarms_per_year, method="higher"))
@@ -152,6 +157,8 @@ def _simulate_levels(past: Floats, phi: float, years: int, rng: np.random.Genera
     n = past.size
     innovations = past[1:] - phi * past[:-1]
     innovations = innovations[np.isfinite(innovations)]
+    if innovations.size < MIN_PAIRS:
+        innovations = past[np.isfinite(past)]
     innovations = (innovations - innovations.mean()) / max(float(innovations.std()), 1e-12)
     centre = float(unbiased_autocorrelation(phi, n))
     drawn = np.clip(rng.normal(centre, np.sqrt((1 - centre**2) / n), years), 0.0, MAX_PHI)

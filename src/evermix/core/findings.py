@@ -26,7 +26,8 @@ class Finding:
     Attributes
     ----------
     scope : str
-        ``row``: ``label`` is a row number of the delivery; ``week``: a place in the weekly grid; ``delivery``: no label.
+        ``row``: ``label`` is a row number of the delivery; ``week``: a place in the weekly grid;
+        ``delivery``: no label.
     column : str or None
         Source column, for rows; panel column, for weeks.
     """
@@ -58,11 +59,19 @@ _CORRECT = "Correct the cell in the source and deliver again."
 RULES = {
     "unreadable_file": Rule("the file cannot be read", "a whole {format} file", "{action}"),
     "missing_column": Rule(
-        "a column that params name is not there", "column {column!r} ({role})", "Deliver it, or mend columns in params. {hint}"
+        "a column that params name is not there",
+        "column {column!r} ({role})",
+        "Deliver it, or mend columns in params. {hint}",
     ),
-    "duplicate_column": Rule("a column name stands twice in the header", "each name once", "Rename or drop one of them."),
-    "no_rows": Rule("no row has a readable week up to as_of", "rows from the first week to {as_of}", "Deliver the history."),
-    "unreadable_date": Rule("not a date of the column's format", "a date like {date_example}, all rows alike", _CORRECT),
+    "duplicate_column": Rule(
+        "a column name stands twice in the header", "each name once", "Rename or drop one of them."
+    ),
+    "no_rows": Rule(
+        "no row has a readable week up to as_of", "rows from the first week to {as_of}", "Deliver the history."
+    ),
+    "unreadable_date": Rule(
+        "not a date of the column's format", "a date like {date_example}, all rows alike", _CORRECT
+    ),
     "off_weekday": Rule(
         "a weekly row is dated on {found_weekday}",
         "{weekday} (label {label}, week_start {week_start})",
@@ -74,11 +83,17 @@ RULES = {
     "missing_value": Rule("the value is blank", "a number in every row", "Fill the cell (0 where nothing happened)."),
     "negative": Rule("a negative amount", "0 or more", "Book credits outside the feed, or correct the sign."),
     "missing_week": Rule(
-        "no row tells of this week", "a row for every week up to {as_of}", "Deliver the week (zeros, if nothing happened)."
+        "no row tells of this week",
+        "a row for every week up to {as_of}",
+        "Deliver the week (zeros, if nothing happened).",
     ),
     "missing_geo_week": Rule("a geo lacks a week that others have", "a row for every geo and week", "Deliver the row."),
-    "duplicate_row": Rule("several rows tell of the same date and geo", "one row", "Keep the right one, drop the others."),
-    "missing_days": Rule("days of the week are missing", "7 days", "Deliver the missing days (zeros, if nothing happened)."),
+    "duplicate_row": Rule(
+        "several rows tell of the same date and geo", "one row", "Keep the right one, drop the others."
+    ),
+    "missing_days": Rule(
+        "days of the week are missing", "7 days", "Deliver the missing days (zeros, if nothing happened)."
+    ),
     "missing_target": Rule(
         "the target is blank", "a number, except in the last {delay} week(s) (label_delay_weeks)", "Deliver the value."
     ),
@@ -95,7 +110,9 @@ RULES = {
         "Check the unit (pence or pounds, thousands); if it is true, raise validation.spend_jump.",
     ),
     "too_few_weeks": Rule(
-        "too few weeks for a first fit", "at least {min_weeks} weeks with a target (min_weeks)", "Deliver a longer history."
+        "too few weeks for a first fit",
+        "at least {min_weeks} weeks with a target (min_weeks)",
+        "Deliver a longer history.",
     ),
     "zero_target_share": Rule(
         "too many of the last 13 weeks have no target at all",
@@ -179,11 +196,11 @@ class Reading:
     def marks(self, findings: Iterable[Finding]) -> set[tuple[str, str]]:
         """Return week (ISO) and panel column of each finding, for plots."""
         panel_column = {source: name for name, (source, _) in value_columns(self.params.columns).items()}
-        out = set()
+        out: set[tuple[str, str]] = set()
         for f in findings:
             if f.label is None:
                 continue
-            week = self.rows.at[f.label, "week"] if f.scope == "row" else self.grid.index[f.label][0]
+            week = self.rows["week"].loc[f.label] if f.scope == "row" else self.grid.index[f.label][0]
             if not pd.isna(week):
                 out.add((week.date().isoformat(), panel_column.get(str(f.column), str(f.column))))
         return out
@@ -204,7 +221,7 @@ class Reading:
         return f"week {week.date().isoformat()}{named}{self._in_column(f.column)}"
 
     def _row(self, label: int) -> str:
-        day, geo = self.rows.at[label, "date"], self.rows.at[label, "geo"]
+        day, geo = self.rows["date"].loc[label], self.rows["geo"].loc[label]
         named = "" if self.params.columns.geo is None else f", {geo or 'no geo'}"
         return f"row {label}" if pd.isna(day) else f"row {label} ({day.date().isoformat()}{named})"
 
@@ -227,6 +244,8 @@ class Reading:
         if isinstance(f.value, float):
             return "blank" if pd.isna(f.value) else f"{f.value:.10g}"
         text = str(f.value)
+        if f.scope != "row":
+            return text
         return repr(text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}... ({len(text)} characters)")
 
     def _facts(self, f: Finding) -> dict[str, object]:
@@ -253,7 +272,7 @@ class Reading:
     def _weekday_facts(self, f: Finding) -> dict[str, object]:
         if f.rule != "off_weekday" or f.label is None:
             return {}
-        found = self.rows.at[f.label, "date"].weekday()
+        found = self.rows["date"].loc[f.label].weekday()
         ends = f"label: end, week_start: {WEEKDAYS[(found + 1) % 7]}"
         return {
             "found_weekday": WEEKDAYS[found],

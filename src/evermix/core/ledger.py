@@ -72,7 +72,9 @@ def faults(events: list[Event]) -> list[str]:
         if event.get("previous") != previous:
             out.append(f"event {place}: does not follow the event before it")
         if event.get("hash") != event_hash(event):
-            out.append(f"event {place} ({event.get('event')} of {event.get('as_of')}): was changed after it was written")
+            out.append(
+                f"event {place} ({event.get('event')} of {event.get('as_of')}): was changed after it was written"
+            )
         previous = str(event.get("hash"))
     return out
 

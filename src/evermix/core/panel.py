@@ -79,7 +79,8 @@ def week_of(dates: pd.Series, week_start: str) -> pd.Series:
     start = WEEKDAYS.index(week_start)
     since_start = (dates.dt.weekday - start) % 7
     to_monday = (7 - start) % 7
-    return dates - pd.to_timedelta(since_start, unit="D") + pd.Timedelta(days=to_monday)
+    weeks: pd.Series = dates - pd.to_timedelta(since_start, unit="D") + pd.Timedelta(days=to_monday)
+    return weeks
 
 
 def last_day(week: date, week_start: str) -> date:
@@ -88,7 +89,7 @@ def last_day(week: date, week_start: str) -> date:
 
 
 def is_waiting(dates: pd.Series, source: SourceParams, as_of: date) -> bool:
-    """Return whether the source has not come to the end of week ``as_of``: no row of it or later, for daily rows not its last day.
+    """Return whether the source has not come to week ``as_of``, or not to its last day where rows are daily.
 
     An unreadable date might be the one waited for, so then the week is not waiting but faulty.
     """
@@ -107,7 +108,7 @@ def label_weekday(source: SourceParams) -> str:
 
 def value_columns(columns: ColumnParams) -> dict[str, tuple[str, str]]:
     """Return source column and aggregate by panel column, in the panel's order; money and exposure add up."""
-    out = {"target": (columns.target.column, columns.target.aggregate)}
+    out: dict[str, tuple[str, str]] = {"target": (columns.target.column, columns.target.aggregate)}
     channels = columns.channels.items()
     out |= {f"spend.{name}": (c.spend, "sum") for name, c in channels}
     out |= {f"exposure.{name}": (c.exposure, "sum") for name, c in channels if c.exposure is not None}
@@ -155,7 +156,7 @@ def weekly_grid(rows: pd.DataFrame, columns: ColumnParams, source: SourceParams,
     known = rows[rows["week"].notna() & (rows["week"] <= pd.Timestamp(as_of))]
     known = known.assign(row=known.index).sort_values(["week", "geo", "date", "row"], kind="stable")
     known = known[known["week"] >= _first_whole_week(known, source)]
-    media = [c for c in known if c.startswith(("spend.", "exposure."))]
+    media = [name for name in value_columns(columns) if name.startswith(("spend.", "exposure."))]
     known[media] = known[media].fillna(0.0)
     groups = known.groupby(["week", "geo"], sort=True)
     parts = {"rows": groups.size(), "days": groups["date"].nunique(), "row": groups["row"].min()}
@@ -203,7 +204,7 @@ def panel_of(grid: pd.DataFrame) -> pd.DataFrame:
 
 def _first_whole_week(known: pd.DataFrame, source: SourceParams) -> pd.Timestamp:
     """A daily history that begins in mid-week begins, for us, with the week after."""
-    first = known["week"].min()
+    first: pd.Timestamp = known["week"].min()
     if source.frequency == "weekly" or known.empty:
         return first
     starts = pd.Timestamp(last_day(first.date(), source.week_start)) - pd.Timedelta(days=6)

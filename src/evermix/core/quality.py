@@ -70,9 +70,8 @@ def target_keeps_scale(target: pd.Series, jump: float) -> pd.Series:
 
     A unit slip is a clear break: above ``jump`` times the median of the year before and after *and* above twice the
     maximum of the year before, or below 1 / (100 ``jump``) of that median and half the minimum (true weeks of a small
-    geo were seen at 1 / 160).  The median looks both
-    ways so that growth in a long history is no break; the maximum looks back so that the first week of a slip that lasts
-    is one.
+    geo were seen at 1 / 160).  The median looks both ways, so that growth in a long history is no break; the maximum
+    looks back, so that the first week of a slip that lasts is one.
 
     Parameters
     ----------
@@ -91,14 +90,15 @@ def _reference(wide: pd.DataFrame, how: str) -> pd.DataFrame:
     """Extreme of the year before; of the year after where too little came before."""
     before = getattr(wide.shift(1).rolling(_YEAR_WEEKS, min_periods=_MIN_HISTORY_WEEKS), how)()
     ahead = wide.iloc[::-1].shift(1).rolling(_YEAR_WEEKS, min_periods=_MIN_HISTORY_WEEKS)
-    return before.fillna(getattr(ahead, how)().iloc[::-1])
+    extreme: pd.DataFrame = before.fillna(getattr(ahead, how)().iloc[::-1])
+    return extreme
 
 
 def spend_keeps_scale(spend: pd.Series, total: pd.Series, jump: float) -> pd.Series:
     """Return where a channel's spend is on its own scale.
 
-    A unit slip is more than ``jump`` times the maximum of the year before, in a channel that has run for 8 weeks of it, and
-    more than all channels together usually cost: small channels leap when somebody begins to use them.
+    A unit slip is more than ``jump`` times the maximum of the year before, in a channel that has run for 8 weeks of it,
+    and more than all channels together usually cost: small channels leap when somebody begins to use them.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def is_not_suddenly_zero(values: pd.Series) -> pd.Series:
 
 
 def _stacked(wide: pd.DataFrame, like: pd.Series) -> pd.Series:
-    return wide.stack().reindex(like.index).astype(bool)
+    return pd.Series(wide.stack(), dtype=bool).reindex(like.index)
 
 
 def zero_target_share(target: pd.Series) -> float:

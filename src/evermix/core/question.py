@@ -36,7 +36,8 @@ def question_markdown(
         lines.append(f"**Approve** makes `{version}` the champion. **Reject** keeps `{champion}`.")
     else:
         lines.append(
-            f"The gate rejected `{version}`, so it cannot be promoted: both answers keep `{champion}` and close the review."
+            f"The gate rejected `{version}`, so it cannot be promoted: "
+            f"both answers keep `{champion}` and close the review."
         )
     return "\n".join(lines)
 

@@ -6,7 +6,18 @@ import re
 from typing import Literal
 
 Role = Literal[
-    "derived", "competitor", "total", "spend", "exposure", "mediator", "outcome", "event", "price", "input", "media", "unknown"
+    "derived",
+    "competitor",
+    "total",
+    "spend",
+    "exposure",
+    "mediator",
+    "outcome",
+    "event",
+    "price",
+    "input",
+    "media",
+    "unknown",
 ]
 
 DATE_WORDS = r"date|day|week|ds|time|period|timestamp"
@@ -14,6 +25,7 @@ END_WORDS = r"end|ending|ended|we"
 GEO_WORDS = r"geo|geography|region|market|city|territory|state|dma|country|location|store|area|zone"
 
 _SPEND = r"spend|spends|spending|cost|costs|investment|invest|budget|adspend"
+_NO_MEDIA = r"total|overall|goods|cogs|shipping|delivery|production"
 _EXPOSURE = r"impressions?|imps|clicks?|views|grps?|trps?|reach"
 _MEDIA = (
     r"tv|ctv|ott|television|radio|audio|ooh|dooh|outdoor|print|press|newspapers?|magazines?|cinema|facebook|fb|instagram|"
@@ -22,12 +34,18 @@ _MEDIA = (
     r"x\d+|media\d*|channels?\d*|ch\d+"
 )
 _OUTCOME = (
-    r"revenue|sales|turnover|gmv|y|kpi|conversions?|orders?|purchases?|transactions?|units|quantity|volume|customers?|bookings?|"
-    r"leads?|installs?|signups?|subscriptions?|subscribers?|profit|margin|discounts?|refunds?|returns|roas|roi|cpa|aov|lift|"
+    r"revenue|sales|turnover|gmv|y|kpi|conversions?|orders?|purchases?|transactions?|units|quantity|volume|customers?|"
+    r"bookings?|leads?|installs?|signups?|subscriptions?|subscribers?|profit|margin|discounts?|refunds?|returns|roas|roi|cpa|aov|lift|"
     r"attributed|basket"
 )
-_MEDIATOR = r"direct|organic|branded|brand_search|referral|email|sessions?|visits?|visitors?|users|traffic|page_?views"
-_DERIVED = r"t|trend|time|index|idx|id|row|year|month|quarter|(iso_?)?week(_?(no|num|number|of_year))?|day_?of_?(year|week|month)|weekday"
+_MEDIATOR = (
+    r"direct|all_other|organic|branded|brand_search|referral|email|"
+    r"sessions?|visits?|visitors?|users|traffic|page_?views"
+)
+_DERIVED = (
+    r"t|trend|time|index|idx|id|row|year|month|quarter|weekday|"
+    r"(iso_?)?week(_?(no|num|number|of_year))?|day_?of_?(year|week|month)"
+)
 _INPUT = (
     r"temperature|temp|weather|sunshine|sun|humidity|rain|rainfall|precipitation|snow|unemployment|inflation|cpi|gdp|"
     r"consumer|confidence|sentiment|interest|trends|index|distribution|availability|stock|covid|stringency|mobility|"
@@ -54,7 +72,7 @@ _NO_TARGET = r"competitors?|competition|discounts?|refunds?|returns|rate|share|f
 
 def words_of(column: str) -> str:
     """Return a column name in snake case: ``netRevenue (GBP)`` gives ``net_revenue_gbp``."""
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", "_", column.strip())
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", column.strip())
     return re.sub(r"[^a-z0-9]+", "_", spaced.lower()).strip("_")
 
 
@@ -74,7 +92,10 @@ def role_by_name(column: str) -> Role:
         return "derived"
     rules: tuple[tuple[bool, Role], ...] = (
         (has_word(column, r"competitors?|competition"), "competitor"),
-        (has_word(column, _SPEND) and has_word(column, r"total|overall|goods|cogs|shipping|delivery|production"), "total"),
+        (
+            has_word(column, _SPEND) and has_word(column, _NO_MEDIA),
+            "total",
+        ),
         (has_word(column, _SPEND) or words.endswith("_s"), "spend"),
         (has_word(column, _MEDIATOR) and not has_word(column, "direct_mail"), "mediator"),
         (has_word(column, _EXPOSURE) or words.endswith(("_i", "_p")), "exposure"),
@@ -93,6 +114,22 @@ def target_rank(column: str) -> int | None:
     if has_word(column, _NO_TARGET):
         return None
     return next((rank for rank, names in enumerate(TARGETS) if re.fullmatch(names, words)), None)
+
+
+def why_left_out(column: str) -> str:
+    """Return why a column that no role claimed is better left out."""
+    match role_by_name(column):
+        case "derived":
+            return "follows from the date, which the model's trend and season see already"
+        case "mediator":
+            return "traffic that marketing and demand bring about; as a mediator it would hide the channels' effect"
+        case "exposure":
+            return "exposure of a channel, whose spend is used; it may be named as the channel's exposure"
+        case "total":
+            return "a total, or a cost that buys no media"
+        case "media":
+            return "the same medium as a spend column that was taken"
+    return "its name tells no role; add it under controls if it drives the target and is not driven by it"
 
 
 def sums_up(column: str) -> bool:

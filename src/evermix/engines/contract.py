@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
@@ -52,7 +52,9 @@ class Outcome:
 def refuse(name: str, as_of: date, format: str, file: str, reason: str) -> Outcome:
     """Return the outcome of bytes that cannot be read as their format."""
     what, _, action = reason.rpartition(". ")
-    fault = RULES["unreadable_file"].fault("unreadable_file", f"file {file}", what, {"format": format, "action": action})
+    fault = RULES["unreadable_file"].fault(
+        "unreadable_file", f"file {file}", what, {"format": format, "action": action}
+    )
     return Outcome(_report(name, as_of, [fault], [], pd.DataFrame(), [], []), pd.DataFrame(), None)
 
 
@@ -74,8 +76,8 @@ def check(frame: pd.DataFrame, name: str, params: ModelParams, as_of: date, befo
     findings = _run(_header_schema(), used.head(0), "row") + _run(_row_schema(params, as_of), single, "row")
     findings += _weekly_findings(reading, findings)
     faults, warnings = reading.records(findings)
-    late = [] if faults else _iso(grid.index[grid["target"].isna() & (grid["rows"] > 0)].get_level_values("week").unique())
-    report = _report(name, as_of, faults, warnings, grid, held_back_weeks(rows, params.source, as_of), late)
+    late = grid.index[grid["target"].isna() & (grid["rows"] > 0)].get_level_values("week").unique()
+    report = _report(name, as_of, faults, warnings, grid, held_back_weeks(rows, params.source, as_of), _iso(late))
     return Outcome(report, grid, None if faults else panel_of(grid), reading.marks(findings))
 
 
@@ -127,7 +129,9 @@ def _row_schema(params: ModelParams, as_of: date) -> pa.DataFrameSchema:
         if name.startswith(("control.", "event.")):
             rules[column]["missing_value"] = quality.is_filled
     absent = not_launched(columns, as_of)
-    fields = {column: pa.Column(checks=_checks(masks), required=column not in absent) for column, masks in rules.items()}
+    fields = {
+        column: pa.Column(checks=_checks(masks), required=column not in absent) for column, masks in rules.items()
+    }
     return pa.DataFrameSchema(fields)
 
 

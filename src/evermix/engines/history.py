@@ -59,7 +59,8 @@ class History:
                 yield
         except Timeout:
             raise ServiceError(
-                f"{path}: held by another process for more than {timeout_s:.0f} s. Wait for its week to end, then run again."
+                f"{path}: held by another process for more than {timeout_s:.0f} s. "
+                "Wait for its week to end, then run again."
             ) from None
 
     def sync(self) -> None:

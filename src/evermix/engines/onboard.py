@@ -79,7 +79,7 @@ def recognise(frame: pd.DataFrame, path: str, format: str) -> Recognised:
     Raises
     ------
     DataError
-        No rows, no date, no target, no channel, or rows that are neither daily nor weekly.
+        No rows, no date, no target, nothing to explain it by, or rows that are neither daily nor weekly.
     """
     table = _Table(path, frame)
     if frame.empty or not len(frame.columns):
@@ -95,8 +95,13 @@ def recognise(frame: pd.DataFrame, path: str, format: str) -> Recognised:
     weekly = _weekly_sums(table, dates, source)
     channels = _find_channels(table, weekly)
     controls, events = _find_inputs(table, weekly, target)
+    if not (channels or controls or events):
+        why = (
+            "; ".join(f"{column}: {reason}" for column, reason in table.left_out.items()) or "there is no other column"
+        )
+        raise table.error(f"nothing but date and target was recognised ({why}), expected tv_spend, price or the like.")
     for column in table.open_columns():
-        table.left_out[column] = _reason(column, table)
+        table.left_out[column] = roles.why_left_out(column)
     told = weekly[target].notna()
     columns = {
         "date": date,
@@ -168,7 +173,9 @@ def _find_rhythm(table: _Table, date: str, dates: pd.Series) -> dict[str, Any]:
     weekday = int(days.dt.weekday.mode().iloc[0])
     ends = roles.has_word(date, roles.END_WORDS)
     start = WEEKDAYS[(weekday + 1) % 7] if ends else WEEKDAYS[weekday]
-    table.roles[date] += f"; weekly rows dated {WEEKDAYS[weekday]}, taken as the week's {'last' if ends else 'first'} day"
+    table.roles[date] += (
+        f"; weekly rows dated {WEEKDAYS[weekday]}, taken as the week's {'last' if ends else 'first'} day"
+    )
     return {"frequency": "weekly", "label": "end" if ends else "start", "week_start": start}
 
 
@@ -194,14 +201,14 @@ def _find_target(table: _Table) -> str:
         bad = {c: why for c, why in table.left_out.items() if roles.target_rank(c) is not None}
         hint = "".join(f" {column} was left out: {why}" for column, why in bad.items())
         raise table.error(
-            f"no column is named like a target; numeric columns: {numeric}. Expected revenue, sales, orders, conversions, y or "
-            f"the like. Rename the one to be explained.{hint}"
+            f"no column is named like a target; numeric columns: {numeric}. Expected revenue, sales, orders, y or the "
+            f"like. Rename the one to be explained.{hint}"
         )
     target = min(filled, key=lambda pair: pair[0])[1]
     others = [column for _, column in filled if column != target]
     table.roles[target] = "target" + (f", preferred to {', '.join(others[:4])}" if others else "")
     for column in table.open_columns("outcome"):
-        table.left_out[column] = f"a part, a count or a consequence of sales, as is the target {target}; it would leak the answer"
+        table.left_out[column] = f"part or consequence of what {target} measures; it would leak the answer"
     return target
 
 
@@ -242,9 +249,6 @@ def _find_channels(table: _Table, weekly: pd.DataFrame) -> dict[str, Any]:
     for _, column, _ in kept[_MAX_CHANNELS:]:
         table.left_out[column] = f"spends less than the {_MAX_CHANNELS} channels that were taken"
     chosen = {column: first for _, column, first in kept[:_MAX_CHANNELS]}
-    if not chosen:
-        why = "; ".join(f"{c}: {table.left_out[c]}" for c in spends + bare) or f"columns: {', '.join(table.frame)}"
-        raise table.error(f"no media channel was recognised ({why}), expected columns such as tv_spend. Rename them so.")
     channels = {}
     for column in [c for c in table.frame if c in chosen]:
         first = chosen[column]
@@ -267,33 +271,21 @@ def _find_inputs(table: _Table, weekly: pd.DataFrame, target: str) -> tuple[dict
         if role == "unknown" and not is_flag:
             continue
         if numbers.isna().any():
-            table.left_out[column] = f"{int(numbers.isna().sum())} blank cells; fill them (0 where nothing happened) to use it"
+            table.left_out[column] = f"{int(numbers.isna().sum())} blank cells; fill them (0 where nothing happened)"
         elif is_flag or role == "event":
             name = roles.channel_name(column, table.names)
             events[name] = {"column": column, "aggregate": "max"}
-            table.roles[column] = f"event {name}: " + (f"1 in {numbers.mean():.1%} of rows" if is_flag else "named like one")
+            table.roles[column] = f"event {name}: " + (
+                f"1 in {numbers.mean():.1%} of rows" if is_flag else "named like one"
+            )
         elif abs(weekly[column].corr(weekly[target])) > _LEAK_CORRELATION:
-            table.left_out[column] = f"moves with {target} week by week (correlation over {_LEAK_CORRELATION}); likely a part of it"
+            table.left_out[column] = f"moves with {target} (correlation over {_LEAK_CORRELATION}): likely a part of it"
         elif len(controls) == _MAX_CONTROLS:
             table.left_out[column] = f"{_MAX_CONTROLS} controls were taken before it"
         else:
             name = roles.channel_name(column, table.names)
             controls[name] = {"column": column, "aggregate": "sum" if roles.sums_up(column) else "mean"}
-            table.roles[column] = f"control {name}: {'price' if role == 'price' else 'an influence from outside'}, by its name"
+            table.roles[column] = (
+                f"control {name}: {'price' if role == 'price' else 'an influence from outside'}, by its name"
+            )
     return controls, events
-
-
-def _reason(column: str, table: _Table) -> str:
-    """Return why a column that was not claimed plays no role."""
-    match roles.role_by_name(column):
-        case "derived":
-            return "follows from the date, which the model's trend and season see already"
-        case "mediator":
-            return "traffic that marketing and demand bring about (a mediator); holding it fixed would hide the channels' effect"
-        case "exposure":
-            return "exposure of a channel; its spend is used (name it as the channel's exposure if it drives the response better)"
-        case "total":
-            return "a total, or a cost that buys no media"
-        case "media":
-            return "the same medium as a spend column that was taken"
-    return "its name tells no role; add it under controls if it drives the target and is not driven by it"

@@ -109,7 +109,9 @@ def keep_rows(data: bytes, format: str, table: Table, keep: pd.Series) -> bytes:
     if format == "parquet":
         return _parquet_bytes(_read_parquet(data).filter(keep.to_list()))
     lines = list(io.StringIO(_decode(data), newline=""))
-    dropped = {line for (start, stop), kept in zip(table.spans, keep, strict=True) if not kept for line in range(start, stop)}
+    dropped = {
+        line for (start, stop), kept in zip(table.spans, keep, strict=True) if not kept for line in range(start, stop)
+    }
     return "".join(line for number, line in enumerate(lines) if number not in dropped).encode("utf-8")
 
 
@@ -135,7 +137,9 @@ def _read_all(path: str) -> dict[str, bytes]:
     try:
         fs, root = fsspec.core.url_to_fs(path)
     except (ImportError, ValueError) as err:
-        raise ConfigError(f"source {shown}: {err}. Mend source.path, or install the package of that protocol.") from None
+        raise ConfigError(
+            f"source {shown}: {err}. Mend source.path, or install the package of that protocol."
+        ) from None
     try:
         names = fs.glob(root) if fsspec.core.has_magic(root) else [root]
         if not names:
@@ -151,7 +155,9 @@ def _read_all(path: str) -> dict[str, bytes]:
     # Each protocol raises what its client raises; past this line there is one error for "did not answer".
     except Exception as err:
         reason = _without_secrets(f"{type(err).__name__}: {err}")
-        raise ServiceError(f"source {shown}: did not answer ({reason}), expected its bytes. It is tried again.") from err
+        raise ServiceError(
+            f"source {shown}: did not answer ({reason}), expected its bytes. It is tried again."
+        ) from err
 
 
 def _without_secrets(text: str) -> str:
@@ -170,7 +176,9 @@ def _decode(data: bytes) -> str:
             f"line {line}: byte {data[err.start]:#04x} is not UTF-8, expected UTF-8 text. Save the file as UTF-8."
         ) from None
     if "\0" in text:
-        raise DataError(f"line {text.count(chr(10), 0, text.index(chr(0))) + 1}: holds a NUL byte, expected text. Deliver CSV.")
+        raise DataError(
+            f"line {text.count(chr(10), 0, text.index(chr(0))) + 1}: holds a NUL byte, expected text. Deliver CSV."
+        )
     return text
 
 
@@ -211,7 +219,9 @@ def _read_parquet(data: bytes) -> Any:
         return pq.read_table(io.BytesIO(data))
     except (pa.ArrowException, OSError, ValueError) as err:
         reason = str(err).splitlines()[0]
-        raise DataError(f"the file is not Parquet ({reason}), expected Parquet. Deliver it again, or set source.format.") from None
+        raise DataError(
+            f"the file is not Parquet ({reason}), expected Parquet. Deliver it again, or set source.format."
+        ) from None
 
 
 def _as_text(table: Any) -> pd.DataFrame:

@@ -74,8 +74,8 @@ def write_bytes(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         # mkstemp makes files private; other users of the same home read them too.
-        os.chmod(name, 0o644)
-        os.replace(name, path)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
@@ -88,10 +88,10 @@ def fresh_folder(path: Path) -> Iterator[Path]:
     draft = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
         yield draft
-        os.chmod(draft, 0o755)
+        draft.chmod(0o755)
         if path.exists():
             shutil.rmtree(path)
-        os.replace(draft, path)
+        draft.replace(path)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise

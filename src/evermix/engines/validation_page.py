@@ -15,7 +15,8 @@ _PAGE = """<!doctype html>
 body{font:15px/1.5 system-ui,sans-serif;max-width:1180px;margin:2rem auto;padding:0 1rem;color:#1c2430}
 h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem}
 .accepted{color:#24713f}.quarantined{color:#b3261e}
-table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:.35rem .6rem;border-bottom:1px solid #dde2e8}
+table{border-collapse:collapse;width:100%}
+th,td{text-align:left;vertical-align:top;padding:.35rem .6rem;border-bottom:1px solid #dde2e8}
 td.value{font-family:ui-monospace,monospace;overflow-wrap:anywhere}
 figure{display:inline-block;margin:.4rem 1rem .4rem 0}figcaption{font-size:.85rem;color:#51606f}
 svg{background:#f7f8fa;border:1px solid #e4e8ed}
@@ -28,12 +29,13 @@ svg{background:#f7f8fa;border:1px solid #e4e8ed}
 {% for title, found in (("Faults", r.faults), ("Warnings", r.warnings)) %}
 <h2>{{ title }}: {{ found | length }}</h2>
 {% if found %}<table><tr><th>where</th><th>what</th><th>value</th><th>expected</th><th>what to do</th></tr>
-{% for f in found %}<tr><td>{{ f.where }}</td><td>{{ f.what }}</td><td class="value">{{ f.value }}</td><td>{{ f.expected }}</td>
-<td>{{ f.action }}</td></tr>
+{% for f in found %}<tr><td>{{ f.where }}</td><td>{{ f.what }}</td><td class="value">{{ f.value }}</td>
+<td>{{ f.expected }}</td><td>{{ f.action }}</td></tr>
 {% endfor %}</table>{% endif %}
 {% endfor %}
 {% if plots %}<h2>Columns over time</h2>
-{% for name, low, high, svg in plots %}<figure>{{ svg | safe }}<figcaption>{{ name }}: {{ low }} to {{ high }}</figcaption></figure>
+{% for name, low, high, svg in plots %}<figure>{{ svg | safe }}
+<figcaption>{{ name }}: {{ low }} to {{ high }}</figcaption></figure>
 {% endfor %}{% endif %}
 </body></html>
 """
@@ -80,5 +82,7 @@ def _svg(wide: pd.DataFrame, marked: set[str]) -> str:
             if not pd.isna(top):
                 path.append(f"{'M' if pen_up else 'L'}{left} {top}")
             pen_up = pd.isna(top)
-        lines.append(f'<path d="{"".join(path)}" fill="none" stroke="{_COLOURS[place % len(_COLOURS)]}" stroke-width="1.3"/>')
+        lines.append(
+            f'<path d="{"".join(path)}" fill="none" stroke="{_COLOURS[place % len(_COLOURS)]}" stroke-width="1.3"/>'
+        )
     return f'<svg width="{_WIDTH}" height="{_HEIGHT}" role="img">{"".join(bars + lines)}</svg>'

@@ -16,7 +16,9 @@ def main(argv: list[str]) -> int:
     """Run one stage in the current folder; return the exit code of its error, which DVC shows in its log."""
     try:
         if len(argv) != 2 or argv[0] not in STAGES:
-            raise ConfigError(f"stages: got {' '.join(argv)!r}, expected STAGE MODEL with STAGE one of {', '.join(STAGES)}.")
+            raise ConfigError(
+                f"stages: got {' '.join(argv)!r}, expected STAGE MODEL with STAGE one of {', '.join(STAGES)}."
+            )
         stage, model = argv
         params = load_params(Path("params.yaml")).model(model)
         import_module(f"evermix.stages.{stage}").run(Store(Path.cwd(), model), params)

@@ -1,4 +1,4 @@
-"""What a person does to a model: answer a question, promote a version, roll back.  Each is one commit and a ledger event."""
+"""What a person does to a model: answer, promote, roll back.  Each is one commit and a ledger event."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def _play(env: Environment, simulation: Simulation, params: ModelParams, airflow
         if line:
             say(line)
 
-    say(f"{simulation.scenario.history_weeks - 1} weeks of history, then the first fit")
+    say(f"{simulation.scenario.history_weeks} weeks of history; the first fit is made on them")
     history_end = simulation.feed.deliver(simulation.truth["history_through"])
     for delivery in (history_end, *simulation.feed.deliveries()):
         publish(simulation, folder, delivery.as_of, delivery.attempt)

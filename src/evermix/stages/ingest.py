@@ -30,8 +30,8 @@ class SnapshotSummary(Record):
 def take_snapshot(params: ModelParams, source: str, as_of: date, folder: Path) -> SnapshotSummary:
     """Write ``data.csv`` or ``data.parquet`` and ``about.json`` into a folder, at once or not at all.
 
-    Rows of weeks after ``as_of`` are cut, so that a past week sees what it could have seen; rows without a readable date
-    stay, for validate to report.  A folder that already holds the same bytes is left alone.
+    Rows of weeks after ``as_of`` are cut, so that a past week sees what it could have seen; rows without a readable
+    date stay, for validate to report.  A folder that already holds the same bytes is left alone.
 
     Parameters
     ----------

@@ -87,7 +87,8 @@ def _copy_live(store: Store) -> None:
 def _params_of(path: Path, model: str) -> str:
     data = yaml.safe_load(path.read_text(encoding="utf-8"))
     entry = {"models": {model: data["models"][model]}}
-    return f"# The params of this week, cut to its model.\n{yaml.dump(entry, Dumper=_PlainDumper, sort_keys=False, width=120)}"
+    text = yaml.dump(entry, Dumper=_PlainDumper, sort_keys=False, width=120)
+    return f"# The params of this week, cut to its model.\n{text}"
 
 
 def _write_code(env: Environment, root: Path) -> None:

@@ -54,7 +54,9 @@ def publish_version(env: Environment, store: Store, version: VersionFile, outcom
         for plot in decision_plots(store.evaluated, folder / "plots"):
             files[f"plots/{plot.name}"] = plot
         metrics = {key: float(value) for key, value in evaluation.items() if isinstance(value, int | float)}
-        return registry_of(env).publish(version, files, metrics, _params(version), _tags(store, version, outcome, commit))
+        return registry_of(env).publish(
+            version, files, metrics, _params(version), _tags(store, version, outcome, commit)
+        )
 
 
 def _params(version: VersionFile) -> dict[str, Any]:

@@ -18,7 +18,9 @@ def history(env: Environment, models: list[str]) -> list[dict[str, Any]]:
     return sorted(weeks, key=lambda week: (week["as_of"], week["model"]))
 
 
-def status(env: Environment, params: Params, models: list[str], today: date, ask_registry: bool) -> list[dict[str, Any]]:
+def status(
+    env: Environment, params: Params, models: list[str], today: date, ask_registry: bool
+) -> list[dict[str, Any]]:
     """Return one object per model: champion, freshness, pending approval, last decision, disagreements.
 
     Parameters
@@ -32,7 +34,6 @@ def status(env: Environment, params: Params, models: list[str], today: date, ask
 
 
 def _status_of(env: Environment, params: Params, model: str, today: date, ask_registry: bool) -> dict[str, Any]:
-
 
     events = branch_events(env, model)
     pointer = read_branch_file(env, model, f"live/{model}/champion.json")
@@ -72,4 +73,3 @@ def _freshness(last: dict[str, Any] | None, champion: dict[str, Any] | None, tod
         if last and champion
         else None,
     }
-

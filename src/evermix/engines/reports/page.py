@@ -16,6 +16,7 @@ from evermix.records import Score
 CELLS_SHOWN = 20
 EVENTS_SHOWN = 12
 SCORES_SHOWN = 6
+WEEKS_NAMED = 6
 NARROW_SPACE = "\u202f"
 
 DECISIONS = {
@@ -29,7 +30,7 @@ DECISIONS = {
 VERDICTS = {
     "promote": "The challenger passed every check and became champion.",
     "hold": "A person decides; until then the champion goes on serving.",
-    "reject": "The challenger's posterior cannot be trusted; the champion stays.",
+    "reject": "The challenger's posterior cannot be trusted, so it is not used.",
 }
 
 
@@ -81,7 +82,7 @@ class WeekFiles:
             "validation": self.validation or "No validation report is in this week's commit.",
             "diff": self.diff or stopped or "There is no earlier snapshot to compare with.",
             "scores": self.scores or stopped or unscored,
-            "drift": drift.get("columns") or stopped or drift.get("status") or "Input drift was not measured.",
+            "drift": drift.get("columns") or stopped or f"Input drift has no answer: {drift.get('status', 'no file')}.",
             "challenger": stopped or "No new fit was made this week.",
             "ledger": self.events or "The ledger has no event yet.",
         }
@@ -109,7 +110,7 @@ def week_report(week: WeekFiles, evidently: str | None = None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    jinja.filters |= {"number": show_number, "allowed": allowed_range, "change": relative_change}
+    jinja.filters |= {"number": show_number, "weeks": list_weeks, "allowed": allowed_range, "change": relative_change}
     return jinja.get_template("week.html.j2").render(
         week=week,
         evidently=evidently,
@@ -171,8 +172,20 @@ def describe_event(event: Mapping[str, Any]) -> str:
     return str(event.get("version") or event.get("reason") or "")
 
 
-def _fired_first(decision: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
-    return sorted(decision["rules"], key=lambda rule: not rule["fired"]) if decision else []
+def list_weeks(weeks: Sequence[str]) -> str:
+    """Return weeks by name, or the first, the last and the count of many."""
+    if len(weeks) <= WEEKS_NAMED:
+        return ", ".join(weeks) or "none"
+    return f"{len(weeks)}, from {min(weeks)} to {max(weeks)}"
+
+
+def _fired_first(decision: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """Return the rules, fired ones first; ``needed`` is false for those behind a rule that had decided."""
+    rules, decided = [], False
+    for rule in decision["rules"] if decision else ():
+        rules.append({**rule, "needed": not decided})
+        decided = decided or rule["fired"]
+    return sorted(rules, key=lambda rule: not rule["fired"])
 
 
 def _restated(diff: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
