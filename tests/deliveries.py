@@ -21,7 +21,7 @@ CHANNELS = {
 
 
 def model_params(**changes: Any) -> ModelParams:
-    """Return the shipped brand's params with columns of `weekly_text`; ``changes`` replace keys of source, columns or entry."""
+    """Return the shipped brand's params with columns of `weekly_text`; ``changes`` replace keys of its blocks."""
     brand = yaml.safe_load((PROJECT / "params.yaml").read_text())["models"]["brand"]
     source = {"path": "feed.csv", "format": "csv", "frequency": "weekly", "label": "start", "week_start": "MON"}
     columns = {
@@ -39,9 +39,9 @@ def model_params(**changes: Any) -> ModelParams:
 
 
 def weekly_text(weeks: int = WEEKS, geos: tuple[str, ...] = ()) -> pd.DataFrame:
-    """Return a clean table of text, one row per week (and geo), labelled by row number as a spreadsheet shows it."""
+    """Return the first weeks of a clean table of text, one row per week (and geo), labelled as a spreadsheet does."""
     rng = np.random.default_rng(1)
-    rows = [(day, geo) for day in pd.date_range(FIRST, periods=weeks, freq="7D") for geo in geos or ("",)]
+    rows = [(day, geo) for day in pd.date_range(FIRST, periods=WEEKS, freq="7D") for geo in geos or ("",)]
     n = len(rows)
     frame = pd.DataFrame(
         {
@@ -57,11 +57,12 @@ def weekly_text(weeks: int = WEEKS, geos: tuple[str, ...] = ()) -> pd.DataFrame:
         dtype="str",
     )
     frame.index = pd.RangeIndex(2, 2 + n)
-    return frame if geos else frame.drop(columns="geo")
+    shorter = frame.head(weeks * len(geos or ("",)))
+    return shorter if geos else shorter.drop(columns="geo")
 
 
 def daily_text(first: date, days: int) -> pd.DataFrame:
-    """Return a clean table of daily text: target 1 a day, tv 2, search 3, clicks 4, price = day of the month, no promo."""
+    """Return a clean table of daily text: target 1 a day, tv 2, search 3, clicks 4, price the day of the month."""
     dates = [day.date() for day in pd.date_range(first, periods=days, freq="1D")]
     cells = {
         "week": [day.isoformat() for day in dates],

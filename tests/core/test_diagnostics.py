@@ -161,3 +161,27 @@ def test_not_finite_becomes_missing():
         "c": None,
         "d": 1.0,
     }
+
+
+def launch_panel(spend):
+    weeks = pd.date_range("2025-01-06", periods=len(spend), freq="7D")
+    return pd.DataFrame({"week": weeks, "geo": "all", "target": 1.0, "spend.tv": 1.0, "spend.audio": spend})
+
+
+def test_weeks_from_a_launch_that_the_holdout_fit_never_saw_are_found():
+    held = np.array([False] * 6 + [True] * 4)
+    panel = launch_panel([0.0] * 8 + [5.0, 0.0])
+    assert diagnostics.unseen_launch(panel, held) == (panel["week"].iloc[8], "audio")
+
+
+def test_a_channel_that_spent_before_the_holdout_is_no_launch():
+    held = np.array([False] * 6 + [True] * 4)
+    assert diagnostics.unseen_launch(launch_panel([0.0, 1.0] + [0.0] * 6 + [5.0, 5.0]), held) is None
+    assert diagnostics.unseen_launch(launch_panel([0.0] * 10), held) is None
+
+
+def test_a_holdout_without_a_week_to_score_has_no_numbers_and_so_does_not_pass():
+    rows = make_rows([1.0] * 8)
+    values, _, table = diagnostics.holdout_skill(normal(1.0, 1.0, 0), rows, np.zeros(8, bool), 52, 0)
+    assert values == {}
+    assert table.empty

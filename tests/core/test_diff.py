@@ -34,9 +34,7 @@ def test_restated_week_is_reported_with_old_and_new_value():
     now = panel()
     old = float(now.at[3, "target"])
     now.at[3, "target"] = 7.0
-    assert diff_panels(panel(), now).restated == [
-        Cell(week="2024-01-22", geo="all", column="target", old=old, new=7.0)
-    ]
+    assert diff_panels(panel(), now).restated == [Cell(week="2024-01-22", geo="all", column="target", old=old, new=7.0)]
 
 
 def test_a_late_target_that_arrived_is_completed_and_a_withdrawn_one_restated():

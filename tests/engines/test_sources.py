@@ -22,7 +22,7 @@ def parquet(frame):
 
 
 def test_single_file_is_kept_as_delivered(tmp_path):
-    data = b'\xef\xbb\xbf"week";x\r\n'
+    data = b'\xef\xbb\xbf"week",x\r\n'
     got = fetch(write(tmp_path / "feed.csv", data), "csv")
     assert (got.data, got.rows, got.files) == (data, 0, ("feed.csv",))
 

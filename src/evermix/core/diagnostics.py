@@ -77,6 +77,21 @@ def is_held_out(panel: pd.DataFrame, holdout_weeks: int) -> NDArray[np.bool_]:
     return np.asarray(known & (panel["week"] >= weeks.iloc[-holdout_weeks]))
 
 
+def unseen_launch(panel: pd.DataFrame, held: NDArray[np.bool_]) -> tuple[pd.Timestamp, str] | None:
+    """Return the first held-out week with spend of a channel that never spent before, and the channel; None without.
+
+    From that week on, a fit that did not see the held-out weeks forecasts the channel from its prior alone: it
+    would be a score of the prior, so those weeks are not scored.
+    """
+    before = panel["week"] < panel.loc[held, "week"].min()
+    launches = []
+    for column in (str(c) for c in panel if str(c).startswith(("spend.", "exposure."))):
+        spends = panel[column] > 0
+        if not (spends & before).any() and (spends & ~before).any():
+            launches.append((panel.loc[spends, "week"].min(), column.split(".", 1)[1]))
+    return min(launches) if launches else None
+
+
 def holdout_skill(
     predictive: Predictive, panel: pd.DataFrame, held: NDArray[np.bool_], season_weeks: int, seed: int
 ) -> tuple[dict[str, float], dict[str, str], pd.DataFrame]:
@@ -100,6 +115,8 @@ def holdout_skill(
         One row per held-out row, with the baselines' means.
     """
     rows = panel[held]
+    if rows.empty:
+        return {}, {}, interval_table(predictive, rows).assign(seasonal_naive=[], ridge=[])
     observed = rows["target"].to_numpy(float)
     train = panel[panel["week"] < rows["week"].min()]
     values = {

@@ -147,6 +147,15 @@ def unbiased_autocorrelation(phi: float | Floats, n_weeks: int) -> Floats:
     return np.clip((np.asarray(phi) + 6.0 / n_weeks) / (1.0 - 8.0 / n_weeks), 0.0, MAX_PHI)
 
 
+def autocorrelation_error(phi: float, n_weeks: int) -> float:
+    """Return the standard error of the corrected estimate.
+
+    The textbook sqrt((1 - phi^2) / n) is too small once season and bias are estimated as well: by
+    1.1 at 0.3, 1.3 at 0.7 and 1.5 at 0.85 in simulations (n = 117, 130), which 1 + 0.7 phi^2 follows.
+    """
+    return float(np.sqrt((1 - phi**2) / n_weeks) * (1 + 0.7 * phi**2))
+
+
 def _simulate_levels(past: Floats, phi: float, years: int, rng: np.random.Generator) -> Floats:
     """Return (year, week): AR(1) series that resample the column's own innovations (a sieve bootstrap).
 
@@ -161,7 +170,7 @@ def _simulate_levels(past: Floats, phi: float, years: int, rng: np.random.Genera
         innovations = past[np.isfinite(past)]
     innovations = (innovations - innovations.mean()) / max(float(innovations.std()), 1e-12)
     centre = float(unbiased_autocorrelation(phi, n))
-    drawn = np.clip(rng.normal(centre, np.sqrt((1 - centre**2) / n), years), 0.0, MAX_PHI)
+    drawn = np.clip(rng.normal(centre, autocorrelation_error(centre, n), years), 0.0, MAX_PHI)
     shocks = rng.choice(innovations, (n + LOOKS, years)) * np.sqrt(1 - drawn**2)
     latent = np.empty_like(shocks)
     latent[0] = rng.standard_normal(years)

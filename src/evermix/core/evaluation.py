@@ -87,6 +87,10 @@ def evaluate_challenger(
     values: dict[str, Any] = {name: challenger.convergence.get(name) for name in CONVERGENCE}
     values |= diagnostics.predictive_p_values(inside, rows, settings["seed"])
     values |= {f"coverage_{level}": diagnostics.coverage(inside, observed, level / 100) for level in (50, 90)}
+    notes, launch = {}, diagnostics.unseen_launch(panel, held)
+    if launch is not None:
+        held &= (panel["week"] < launch[0]).to_numpy()
+        notes["holdout_crps_ratio"] = f"scored up to the launch of {launch[1]} in {launch[0]:%Y-%m-%d}: unseen by this fit"
     skill, not_applicable, holdout = diagnostics.holdout_skill(
         challenger.early_predictive.rows(held), panel, held, settings["season_weeks"], settings["seed"]
     )
@@ -97,7 +101,6 @@ def evaluate_challenger(
         {name: value for name, value in diagnostics.recent_spend(panel).items() if name in channels},
     )
     values |= skill | {"champion_overlap_min": diagnostics.champion_overlap(table, channels)}
-    notes = {}
     if not channels:
         not_applicable["champion_overlap_min"] = "the model has no channels"
     elif request["champion"] is None:

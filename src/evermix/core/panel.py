@@ -34,7 +34,11 @@ _MIDNIGHT = r"[T ]00:00(:00(\.0+)?)?(Z|[+-]\d\d:?\d\d)?$"
 def date_format(text: pd.Series) -> str:
     """Return the one date format that reads most values of a column; the first of equals, ISO before all."""
     bare = _bare_dates(text)
-    counts = {form: int(_read_dates(bare, form).notna().sum()) for form in _DATE_FORMATS}
+    counts: dict[str, int] = {}
+    for form in _DATE_FORMATS:
+        counts[form] = int(_read_dates(bare, form).notna().sum())
+        if counts[form] == len(bare):
+            break
     return max(counts, key=lambda form: counts[form])
 
 

@@ -42,14 +42,14 @@ class Predictive:
         """Return log p(y | draw), shape (draw, row), in nats per target unit."""
         z = (y - self.mean) / self.sd
         if self.nu is None:
-            return -0.5 * z**2 - np.log(self.sd) - 0.5 * np.log(2.0 * np.pi)
+            return np.asarray(-0.5 * z**2 - np.log(self.sd) - 0.5 * np.log(2.0 * np.pi))
         nu = self.nu[:, None]
         constant = special.gammaln((nu + 1) / 2) - special.gammaln(nu / 2) - 0.5 * np.log(np.pi * nu)
-        return constant - np.log(self.sd) - (nu + 1) / 2 * np.log1p(z**2 / nu)
+        return np.asarray(constant - np.log(self.sd) - (nu + 1) / 2 * np.log1p(z**2 / nu))
 
     def log_score(self, y: Floats) -> Floats:
         """Return the log density of each row under the mixture, shape (row,); higher is better."""
-        return special.logsumexp(self.log_density(y), axis=0) - np.log(self.mean.shape[0])
+        return np.asarray(special.logsumexp(self.log_density(y), axis=0) - np.log(self.mean.shape[0]))
 
     def pit(self, y: Floats) -> Floats:
         """Return P(Y <= y) of each row, shape (row,): uniform if the model is right.
@@ -59,7 +59,7 @@ class Predictive:
         """
         z = (y - self.mean) / self.sd
         cdf = special.ndtr(z) if self.nu is None else special.stdtr(self.nu[:, None], z)
-        return cdf.mean(axis=0)
+        return np.asarray(cdf.mean(axis=0))
 
     def crps(self, y: Floats, seed: int) -> Floats:
         """Return the continuous ranked probability score of each row, shape (row,), in target units; lower is better.
@@ -71,7 +71,7 @@ class Predictive:
         size = sample.shape[0]
         rank = np.arange(1, size + 1)[:, None]
         spread = 2.0 * np.sum((2 * rank - size - 1) * sample, axis=0) / (size * (size - 1))
-        return np.abs(sample - y).mean(axis=0) - spread / 2.0
+        return np.asarray(np.abs(sample - y).mean(axis=0) - spread / 2.0)
 
     def interval(self, level: float) -> tuple[Floats, Floats]:
         """Return the ends of the central interval of each row, two arrays of shape (row,).
@@ -85,14 +85,16 @@ class Predictive:
 
     def quantile(self, probability: float) -> Floats:
         """Return the exact quantile of the mixture, shape (row,), by bisection of its distribution function."""
-        reach = _REACH_SD if self.nu is None else float(stats.t.isf(min(probability, 1 - probability), self.nu).max())
-        width = max(reach, _REACH_SD) * self.sd
+        reach = _REACH_SD
+        if self.nu is not None:
+            reach = max(reach, float(np.max(stats.t.isf(min(probability, 1.0 - probability), self.nu))))
+        width = reach * self.sd
         low, high = (self.mean - width).min(axis=0), (self.mean + width).max(axis=0)
         for _ in range(_HALVINGS):
             middle = (low + high) / 2.0
             below = self.pit(middle) < probability
             low, high = np.where(below, middle, low), np.where(below, high, middle)
-        return (low + high) / 2.0
+        return np.asarray((low + high) / 2.0)
 
     def sample(self, seed: int) -> Floats:
         """Return one new target per draw and row, shape (draw, row); the same for the same seed."""
@@ -101,4 +103,4 @@ class Predictive:
         if self.nu is not None:
             nu = np.broadcast_to(self.nu[:, None], self.mean.shape)
             noise = noise / np.sqrt(random.chisquare(nu) / nu)
-        return self.mean + self.sd * noise
+        return np.asarray(self.mean + self.sd * noise)

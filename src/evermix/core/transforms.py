@@ -131,4 +131,4 @@ def fourier_modes(day_of_year: NDArray[np.int64], orders: int) -> Floats:
 
 
 def _normalized(weights: Floats) -> Floats:
-    return weights / weights.sum(axis=-1, keepdims=True)
+    return np.asarray(weights / weights.sum(axis=-1, keepdims=True))

@@ -278,7 +278,9 @@ def _find_inputs(table: _Table, weekly: pd.DataFrame, target: str) -> tuple[dict
             table.roles[column] = f"event {name}: " + (
                 f"1 in {numbers.mean():.1%} of rows" if is_flag else "named like one"
             )
-        elif abs(weekly[column].corr(weekly[target])) > _LEAK_CORRELATION:
+        elif weekly[column].nunique() == 1:
+            table.left_out[column] = "the same every week"
+        elif weekly[target].nunique() > 1 and abs(weekly[column].corr(weekly[target])) > _LEAK_CORRELATION:
             table.left_out[column] = f"moves with {target} (correlation over {_LEAK_CORRELATION}): likely a part of it"
         elif len(controls) == _MAX_CONTROLS:
             table.left_out[column] = f"{_MAX_CONTROLS} controls were taken before it"

@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 import numpy as np
-import pandas as pd
 import pytest
 import xarray as xr
 from engines.models.panels import REGRESSION_SPEC, make_columns, make_panel
@@ -19,6 +18,7 @@ from evermix.engines.store import Store, write_json
 from evermix.errors import StoreError
 from evermix.stages import fit as fit_stage
 
+COMPILE = fit_module._compile
 KIND = load_kind("regression")
 COLUMNS = make_columns(geo=False)
 PANEL = make_panel(geo=False)
@@ -33,12 +33,12 @@ def fit(sampler=SAMPLER, start=None, progress=None) -> FitResult:
 @pytest.fixture(scope="module", autouse=True)
 def _compile_once():
     """Compile each graph once: the same kind and data give the same compiled functions, and that takes seconds."""
-    compiled, compile_graph = {}, fit_module._compile
+    compiled = {}
 
     def cached(model, variables):
         key = hash_values(model.rvs_to_values[model.observed_RVs[0]].get_value())
         if key not in compiled:
-            compiled[key] = compile_graph(model, variables)
+            compiled[key] = COMPILE(model, variables)
         return compiled[key]
 
     with pytest.MonkeyPatch.context() as patch:
@@ -105,6 +105,16 @@ def test_the_starting_point_function_is_what_nutpie_calls():
     compiled = dataclasses.replace(compiled, initial_point_func=far_away)
     nutpie.sample(compiled, draws=9, tune=9, chains=2, seed=1, progress_bar=False)
     assert len(seen) >= 2
+
+
+def test_graphs_compile_without_fastmath_so_that_cold_and_warm_caches_give_the_same_draws(monkeypatch):
+    import nutpie
+    import pytensor
+
+    flags = []
+    monkeypatch.setattr(nutpie, "compile_pymc_model", lambda *_, **__: flags.append(pytensor.config.numba__fastmath))
+    COMPILE(None, [])
+    assert flags == [False]
 
 
 def test_a_run_too_short_to_trust_is_redone_with_twice_the_draws():
@@ -204,4 +214,3 @@ def test_the_stage_fits_all_rows_and_all_but_the_holdout_on_one_basis(result, tm
     held = hash_draws(load_posterior(store.fit / "holdout.nc"))
     again = fit_model(KIND, PANEL.iloc[:52], COLUMNS, REGRESSION_SPEC, record["basis"], SAMPLER, 8, None, None)
     assert held == hash_draws(again.tree["posterior"].to_dataset())
-    assert isinstance(pd.Timestamp(record["fitted_through"]), pd.Timestamp)

@@ -183,9 +183,13 @@ def converged(summary: dict[str, Any]) -> bool:
 
 def _compile(model: pm.Model, variables: Sequence[str]) -> Any:
     import nutpie
+    import pytensor
 
     try:
-        return nutpie.compile_pymc_model(model, backend="numba", var_names=list(variables))
+        # With fastmath, code from numba's disk cache sums in another order than code compiled here: a refit with a
+        # warm cache would differ in its last bits, and soon in its draws, from the first fit with a cold one.
+        with pytensor.config.change_flags(numba__fastmath=False):
+            return nutpie.compile_pymc_model(model, backend="numba", var_names=list(variables))
     except (ValueError, TypeError, NotImplementedError) as err:
         raise FitError(f"model: does not compile ({err}). Look at the spec's priors and dims.") from err
 

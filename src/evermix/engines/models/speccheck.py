@@ -112,7 +112,11 @@ def check_prior(faults: Faults, where: str, node: Any, dims: Collection[str]) ->
         elif isinstance(value, Mapping):
             check_prior(faults, f"{where}.{key}", value, dims)
         elif not _is_numeric(value):
-            faults.add(f"{where}.{key}", value, "a number, a list of numbers or a prior (YAML reads 1e-4 as text: write 1.0e-4)")
+            faults.add(
+                f"{where}.{key}",
+                value,
+                "a number, a list of numbers or a prior (YAML reads 1e-4 as text: write 1.0e-4)",
+            )
 
 
 def check_names(faults: Faults, columns: Mapping[str, Any]) -> None:

@@ -1,0 +1,100 @@
+import shutil
+
+import pytest
+import yaml
+from deliveries import PROJECT, csv_bytes, weekly_text
+
+from evermix.config import Environment, load_params
+from evermix.errors import ConfigError, DataError
+from evermix.stages import init
+
+
+@pytest.fixture
+def env(tmp_path):
+    (tmp_path / "project").mkdir()
+    shutil.copy(PROJECT / "params.yaml", tmp_path / "project")
+    return Environment(tmp_path / "project", tmp_path / "home", "", "", "")
+
+
+@pytest.fixture
+def feed(env):
+    path = env.project / "data" / "feed.csv"
+    path.parent.mkdir()
+    path.write_bytes(csv_bytes(weekly_text()))
+    return str(path)
+
+
+def test_entry_is_added_and_nothing_else_in_the_file_is_touched(env, feed):
+    old = (env.project / "params.yaml").read_text()
+    got = init.run(env, feed, "shop", yes=True, ask=None)
+    new = (env.project / "params.yaml").read_text()
+    assert new.startswith(old.rstrip())
+    assert new.endswith(got["entry"])
+    model = load_params(env.project / "params.yaml").model("shop")
+    assert model.source.path == "data/feed.csv"
+    assert model.sampler == load_params(env.project / "params.yaml").model("brand").sampler
+    assert "spec: *mmm_spec" in got["entry"]
+
+
+def test_summary_names_columns_and_what_comes_next(env, feed):
+    got = init.run(env, feed, "shop", yes=True, ask=None)
+    assert got["recognised"]["sales"].startswith("target")
+    assert list(got["left_out"]) == ["search_clicks"]
+    assert got["next"] == "evermix week --model shop --as-of 2025-02-17"
+    assert "2024-12-23" in got["as_of_range"]
+    assert got["written"]
+
+
+def test_a_no_writes_nothing(env, feed):
+    old = (env.project / "params.yaml").read_text()
+    asked = []
+    got = init.run(env, feed, "shop", yes=False, ask=lambda question: bool(asked.append(question)))
+    assert not got["written"]
+    assert "shop:" in asked[0]
+    assert (env.project / "params.yaml").read_text() == old
+
+
+def test_a_taken_name_is_replaced_only_by_force(env, feed):
+    init.run(env, feed, "shop", yes=True, ask=None)
+    with pytest.raises(ConfigError, match="has a model named 'shop'"):
+        init.run(env, feed, "shop", yes=True, ask=None)
+    once = (env.project / "params.yaml").read_text()
+    init.run(env, feed, "shop", yes=True, ask=None, force=True)
+    assert (env.project / "params.yaml").read_text() == once
+
+
+def test_a_model_that_others_refer_to_is_not_replaced(env, feed):
+    with pytest.raises(ConfigError, match="others refer to 'brand'"):
+        init.run(env, feed, "brand", yes=True, ask=None, force=True)
+
+
+def test_params_without_anchors_get_plain_blocks(env, feed):
+    file = env.project / "params.yaml"
+    brand = yaml.safe_load(file.read_text())["models"]["brand"]
+    file.write_text(yaml.safe_dump({"models": {"brand": brand}}, sort_keys=False))
+    init.run(env, feed, "shop", yes=True, ask=None)
+    assert load_params(file).model("shop").gate == load_params(file).model("brand").gate
+
+
+def test_column_names_that_yaml_could_misread_are_quoted(env):
+    path = env.project / "odd.csv"
+    odd = {"week": "2024", "sales": "y", "tv_spend": 'on "air" spend: #1', "price": "price"}
+    path.write_bytes(csv_bytes(weekly_text()[list(odd)].rename(columns=odd)))
+    init.run(env, str(path), "shop", yes=True, ask=None)
+    columns = load_params(env.project / "params.yaml").model("shop").columns
+    assert (columns.date, columns.target.column) == ("2024", "y")
+    assert [c.spend for c in columns.channels.values()] == ['on "air" spend: #1']
+
+
+def test_file_without_media_becomes_a_regression(env):
+    path = env.project / "demand.csv"
+    path.write_bytes(csv_bytes(weekly_text()[["week", "sales", "price", "promo"]]))
+    init.run(env, str(path), "demand2", yes=True, ask=None)
+    assert load_params(env.project / "params.yaml").model("demand2").kind == "regression"
+
+
+def test_bad_name_and_missing_file_are_told_before_anything_is_read(env, feed):
+    with pytest.raises(ConfigError, match="'My Shop'"):
+        init.run(env, feed, "My Shop", yes=True, ask=None)
+    with pytest.raises(DataError, match="is not a file"):
+        init.run(env, "nowhere.csv", "shop", yes=True, ask=None)
