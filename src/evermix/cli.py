@@ -54,6 +54,7 @@ def _add_start(add: Callable[..., Any]) -> None:
     c.add_argument("--source", required=True, help="path, glob or fsspec URL of the data")
     c.add_argument("--name", required=True, help="name of the new model: a-z, 0-9 and _")
     c.add_argument("--yes", action="store_true", help="ask nothing")
+    c.add_argument("--force", action="store_true", help="replace an entry of that name")
     c = add("simulate", "write a simulated feed with its known truth beside it", do.simulate)
     c.add_argument("--seed", type=int, required=True, help="same seed, same bytes")
     c.add_argument("--out", required=True, help="folder to write to")

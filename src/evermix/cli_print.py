@@ -171,9 +171,11 @@ def check_text(report: dict[str, Any]) -> str:
 
 def init_text(summary: dict[str, Any]) -> str:
     """Return what `init` recognised and what it left out."""
-    lines = [f"{summary['model']}: entry written to {summary['params_file']}", "recognised:"]
+    done = "entry written to" if summary["written"] else "nothing was written (say --yes); an entry would go to"
+    lines = [f"{summary['model']}: {done} {summary['params_file']}", "recognised:"]
     lines += [f"  {column}: {why}" for column, why in _pairs(summary["recognised"])]
     lines += ["left out:"] + [f"  {column}: {why}" for column, why in _pairs(summary["left_out"])]
+    lines.append(f"weeks that can be closed: {summary['as_of_range']}")
     return "\n".join([*lines, f"next: {summary['next']}"])
 
 

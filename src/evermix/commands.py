@@ -57,7 +57,10 @@ def init(args: argparse.Namespace) -> None:
     """Write a model entry for a file."""
     from evermix.stages import init as verb
 
-    out.show(args, verb.run(_env(), args.source, args.name, args.yes, out.ask), out.init_text)
+    summary = verb.run(_env(), args.source, args.name, args.yes, out.ask, args.force)
+    if summary["written"]:
+        _write_manifest()
+    out.show(args, summary, out.init_text)
 
 
 def simulate(args: argparse.Namespace) -> None:
@@ -83,13 +86,17 @@ def down(args: argparse.Namespace) -> None:
 
 def manifest(args: argparse.Namespace) -> None:
     """Write the list of models that the DAG files read."""
+    out.show(args, _write_manifest(), out.fields_text)
+
+
+def _write_manifest() -> dict[str, Any]:
     from evermix.config import load_params
     from evermix.stages.up import write_manifest
 
     env = _env()
     params = load_params(env.project / "params.yaml")
     write_manifest(env, params)
-    out.show(args, {"models": list(params.models), "file": str(env.home / "models.json")}, out.fields_text)
+    return {"models": list(params.models), "file": str(env.home / "models.json")}
 
 
 def demo(args: argparse.Namespace) -> None:

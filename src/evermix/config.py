@@ -136,12 +136,16 @@ class EvaluationParams(_Strict):
 
 
 class Check(_Strict):
-    """One line of the gate: the number named ``metric`` must lie within ``[low, high]``."""
+    """One line of the gate: the number named ``metric`` must lie within ``[low, high]``, otherwise hold or reject.
+
+    ``at_first_fit`` stands in for ``otherwise`` when no version is in use: ``note`` says it and goes on.
+    """
 
     metric: str
     low: float | None
     high: float | None
     otherwise: Literal["hold", "reject"]
+    at_first_fit: Literal["note", "hold", "reject"]
     why: str
 
     @model_validator(mode="before")

@@ -94,3 +94,11 @@ def test_request_id_follows_content_and_files():
     assert one == request_id({"b": [1], "a": 1}, {"panel.parquet": b"x"}) and len(one) == 16
     assert one != request_id({"a": 1, "b": [1]}, {"panel.parquet": b"y"})
     assert one != request_id({"a": 2, "b": [1]}, {"panel.parquet": b"x"})
+
+
+def test_a_first_fit_that_waits_for_a_person_is_not_fitted_again_each_week():
+    first = [rule("none", "has", "first_fit", op="==", value=False), *RULES]
+    asked = judge({"has": False}, rules=first)
+    assert asked.covers == ["none"]
+    found = judge({"has": False}, Pending("2026-01-05", frozenset(asked.covers)), first)
+    assert found.decision == "keep" and found.reasons == ["the question of 2026-01-05 is pending"]

@@ -185,3 +185,20 @@ def test_a_holdout_without_a_week_to_score_has_no_numbers_and_so_does_not_pass()
     values, _, table = diagnostics.holdout_skill(normal(1.0, 1.0, 0), rows, np.zeros(8, bool), 52, 0)
     assert values == {}
     assert table.empty
+
+
+def test_an_excess_of_scores_is_told_in_its_standard_errors():
+    weeks = pd.Series(pd.date_range("2025-01-06", periods=3, freq="7D"))
+    # mean 2, sd 1, standard error 1 / sqrt(3)
+    assert diagnostics.excess_in_errors(np.array([1.0, 2.0, 3.0]), weeks) == pytest.approx(2 * np.sqrt(3))
+
+
+def test_geos_of_one_week_count_once():
+    weeks = pd.Series(np.repeat(pd.date_range("2025-01-06", periods=3, freq="7D"), 2))
+    doubled = np.array([0.0, 2.0, 1.0, 3.0, 2.0, 4.0])
+    assert diagnostics.excess_in_errors(doubled, weeks) == pytest.approx(2 * np.sqrt(3))
+
+
+def test_two_weeks_cannot_say_how_sure_a_difference_is():
+    weeks = pd.Series(pd.date_range("2025-01-06", periods=2, freq="7D"))
+    assert np.isnan(diagnostics.excess_in_errors(np.array([1.0, 2.0]), weeks))

@@ -8,8 +8,8 @@ from evermix.config import Check
 from evermix.core.review import judge_challenger
 
 CHECKS = [
-    Check(metric="rhat", low=None, high=1.01, otherwise="reject", why="chains disagree"),
-    Check(metric="skill", low=0.0, high=1.0, otherwise="hold", why="a baseline is as good"),
+    Check(metric="rhat", low=None, high=1.01, otherwise="reject", at_first_fit="reject", why="chains disagree"),
+    Check(metric="skill", low=0.0, high=1.0, otherwise="hold", at_first_fit="note", why="a baseline is as good"),
 ]
 GOOD = {"rhat": 1.0, "skill": 0.5}
 
@@ -68,3 +68,17 @@ def test_gate_without_checks_holds():
 
 def test_nothing_requested_has_no_verdict():
     assert judge_challenger("brand", {"id": None}, CHECKS, {}, {}).verdict is None
+
+
+def test_a_first_fit_is_promoted_with_a_note_where_params_say_so():
+    found = judge(GOOD | {"skill": 1.5}, "first_fit")
+    assert found.verdict == "promote" and found.reasons[0].startswith("note: a baseline is as good (skill = 1.5")
+    assert not found.checks[1].passed
+
+
+def test_a_first_fit_whose_chains_disagree_is_rejected():
+    assert judge(GOOD | {"rhat": 1.2}, "first_fit").verdict == "reject"
+
+
+def test_a_number_that_is_missing_at_a_first_fit_is_more_than_a_note():
+    assert judge(GOOD | {"skill": None}, "first_fit").verdict == "hold"

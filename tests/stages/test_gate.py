@@ -14,6 +14,7 @@ GOOD = {
     "ppc_mean_p": 0.5,
     "ppc_sd_p": 0.5,
     "holdout_crps_ratio": 0.7,
+    "holdout_crps_excess": -3.0,
     "holdout_coverage_90": 0.9,
     "champion_overlap_min": 0.8,
 }

@@ -75,12 +75,15 @@ def judge_evidence(rules: Sequence[Rule], evidence: Evidence, pending: Pending |
         missing = outcome.seen is None
         if not (missing or outcome.fired):
             continue
+        if outcome.name in covered and outcome.decision == "first_fit":
+            # Without a champion the rules below have no evidence: the pending question is all there is.
+            return Judgement("keep", [f"the question of {pending.as_of} is pending"], outcomes, [])  # type: ignore[union-attr]
         if outcome.name in covered and outcome.decision in ("refit", "review"):
             waiting.append(outcome)
             continue
         decision = "review" if missing else rules[i].decision
         if decision not in ("refit", "review"):
-            return Judgement(decision, [_reason(outcome)], outcomes, [])
+            return Judgement(decision, [_reason(outcome)], outcomes, [outcome.name] if decision == "first_fit" else [])
         # What else fires or is missing belongs to the same question, so that it is not asked again next week.
         later = [o for o in outcomes[i + 1 :] if o.fired or o.seen is None]
         reasons = [_reason(o) for o in (outcome, *later)]
@@ -186,7 +189,7 @@ def pending_question(
     last_request : mapping
         The request that led to it.
     """
-    if question is None or champion is None or last_request.get("champion") != champion.id:
+    if question is None or last_request.get("champion") != (champion.id if champion is not None else None):
         return None
     if last_request.get("as_of") != question["as_of"]:
         return None

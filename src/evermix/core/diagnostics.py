@@ -108,7 +108,8 @@ def holdout_skill(
     -------
     values : dict
         ``holdout_crps``, ``holdout_log_score``, ``holdout_coverage_50`` and ``_90``, CRPS per baseline, and
-        ``holdout_crps_ratio``: the model's mean CRPS over the better baseline's; below 1 the model wins.
+        ``holdout_crps_ratio``: the model's mean CRPS over the better baseline's; below 1 the model wins;
+        ``holdout_crps_excess``: by how many standard errors the model's CRPS is the larger one.
     not_applicable : dict
         Why a baseline could not be made; without any baseline the ratio is missing, which the gate does not pass.
     table : DataFrame
@@ -130,17 +131,32 @@ def holdout_skill(
         "seasonal_naive": seasonal_naive(train, rows, season_weeks),
         "ridge": ridge(train, rows),
     }
-    scores = []
+    own = predictive.crps(observed, seed)
+    others: list[Floats] = []
     for name, forecast in baselines.items():
         if forecast is None:
             reasons[f"{name}_crps"] = "the training weeks are too few for this baseline"
             continue
         table[name] = forecast.mean
-        values[f"{name}_crps"] = float(gaussian_crps(forecast.mean, forecast.sd, observed).mean())
-        scores.append(values[f"{name}_crps"])
-    if scores and min(scores) > 0:
-        values["holdout_crps_ratio"] = values["holdout_crps"] / min(scores)
+        others.append(gaussian_crps(forecast.mean, forecast.sd, observed))
+        values[f"{name}_crps"] = float(others[-1].mean())
+    if others:
+        best = min(others, key=lambda scores: float(scores.mean()))
+        values["holdout_crps_ratio"] = float(own.mean() / best.mean())
+        values["holdout_crps_excess"] = excess_in_errors(own - best, rows["week"])
     return values, reasons, table
+
+
+def excess_in_errors(difference: Floats, weeks: pd.Series) -> float:
+    """Return a mean score difference in its standard errors, weeks as the unit (Diebold and Mariano 1995).
+
+    Geos of one week share its luck, so they are averaged first.  NaN below three weeks, or when the weeks do not
+    differ: then the data do not say how sure the difference is.
+    """
+    weekly = pd.Series(difference).groupby(weeks.to_numpy()).mean().to_numpy()
+    if len(weekly) < 3 or weekly.std(ddof=1) == 0:
+        return float("nan")
+    return float(weekly.mean() / (weekly.std(ddof=1) / np.sqrt(len(weekly))))
 
 
 def total_contributions(contributions: xr.DataArray, weeks: int = WINDOW_WEEKS) -> xr.DataArray:

@@ -90,7 +90,7 @@ def evaluate_challenger(
     notes, launch = {}, diagnostics.unseen_launch(panel, held)
     if launch is not None:
         held &= (panel["week"] < launch[0]).to_numpy()
-        notes["holdout_crps_ratio"] = f"scored up to the launch of {launch[1]} in {launch[0]:%Y-%m-%d}: unseen by this fit"
+        notes["holdout_crps_ratio"] = f"scored before {launch[0]:%Y-%m-%d}: {launch[1]} was launched then, unseen"
     skill, not_applicable, holdout = diagnostics.holdout_skill(
         challenger.early_predictive.rows(held), panel, held, settings["season_weeks"], settings["seed"]
     )

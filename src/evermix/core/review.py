@@ -23,7 +23,8 @@ def judge_challenger(
 ) -> Verdict:
     """Return ``reject`` if a rejecting check fails, else ``hold`` if any fails, else ``promote``.
 
-    A request that came from a review is never promoted by itself: a person must look.
+    A request that came from a review is never promoted by itself: a person must look.  At a first fit no version is
+    in use that a hold could keep, so each check has an own answer for it in params.
 
     Parameters
     ----------
@@ -36,12 +37,13 @@ def judge_challenger(
     """
     if request["id"] is None:
         return Verdict(model=model, request=None, verdict=None, reasons=["nothing was requested"], checks=[])
-    outcomes = [_outcome(check, values.get(check.metric), not_applicable.get(check.metric)) for check in checks]
+    first = request["decision"] == "first_fit"
+    outcomes = [_outcome(check, values.get(check.metric), not_applicable.get(check.metric), first) for check in checks]
     failed = [outcome for outcome in outcomes if not outcome.passed]
     verdict: VerdictName = "promote"
     if any(outcome.otherwise == "reject" for outcome in failed):
         verdict = "reject"
-    elif failed:
+    elif any(outcome.otherwise == "hold" for outcome in failed):
         verdict = "hold"
     if not outcomes:
         return Verdict(model=model, request=request["id"], verdict="hold", reasons=["params name no check"], checks=[])
@@ -58,13 +60,16 @@ def judge_challenger(
     )
 
 
-def _outcome(check: Check, value: float | None, not_applicable: str | None) -> CheckOutcome:
+def _outcome(check: Check, value: float | None, not_applicable: str | None, first: bool) -> CheckOutcome:
     seen = float(value) if value is not None and math.isfinite(value) else None
     why = check.why
     if seen is None:
         passed = not_applicable is not None
+        # A note is for a number that was seen and is bad; one that is missing is not known to be harmless.
+        otherwise = check.otherwise
         why = f"not applicable: {not_applicable}" if passed else why
     else:
+        otherwise = check.at_first_fit if first else check.otherwise
         passed = (check.low is None or seen >= check.low) and (check.high is None or seen <= check.high)
     return CheckOutcome(
         metric=check.metric,
@@ -72,7 +77,7 @@ def _outcome(check: Check, value: float | None, not_applicable: str | None) -> C
         low=check.low,
         high=check.high,
         passed=passed,
-        otherwise=check.otherwise,
+        otherwise=otherwise,
         why=why,
     )
 

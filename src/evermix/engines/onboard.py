@@ -116,6 +116,13 @@ def recognise(frame: pd.DataFrame, path: str, format: str) -> Recognised:
     return Recognised(source.model_dump(), columns, table.roles, table.left_out, weeks, late)
 
 
+def as_of_range(weeks: list[str], min_weeks: int) -> str:
+    """Return in words from which Monday to which a week can be closed on these weeks."""
+    if len(weeks) < min_weeks:
+        return f"{len(weeks)} weeks are too few for a first fit, which needs {min_weeks} (validation.min_weeks)"
+    return f"Mondays from {weeks[min_weeks - 1]} (validation.min_weeks) to {weeks[-1]} (the last whole week)"
+
+
 def _find_date(table: _Table) -> tuple[str, pd.Series]:
     tried = []
     named = sorted(table.frame, key=lambda column: not roles.has_word(column, roles.DATE_WORDS))

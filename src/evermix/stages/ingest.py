@@ -52,23 +52,17 @@ def take_snapshot(params: ModelParams, source: str, as_of: date, folder: Path) -
     delivery = fetch(source, params.source.format)
     data, cut_rows, waiting = _cut(delivery, params, as_of)
     rows = None if delivery.rows is None else delivery.rows - cut_rows
-    about = {
-        "format": delivery.format,
-        "sha256": hash_bytes(data),
-        "rows": rows,
-        "cut_rows": cut_rows,
-        "files": list(delivery.files),
-    }
-    status: Literal["taken", "unchanged", "waiting"] = "waiting" if waiting else "taken"
+    told = {"sha256": hash_bytes(data), "rows": rows, "cut_rows": cut_rows, "files": list(delivery.files)}
+    about = {"format": delivery.format} | told
     file = folder / "about.json"
-    if status == "taken" and file.is_file() and read_json(file) == about:
-        status = "unchanged"
-    if status == "taken":
-        with fresh_folder(folder) as draft:
-            write_bytes(draft / f"data.{delivery.format}", data)
-            write_json(draft / "about.json", about)
-    told = {key: value for key, value in about.items() if key != "format"}
-    return SnapshotSummary(status=status, as_of=as_of.isoformat(), **told)
+    if waiting:
+        return SnapshotSummary(status="waiting", as_of=as_of.isoformat(), **told)
+    if file.is_file() and read_json(file) == about:
+        return SnapshotSummary(status="unchanged", as_of=as_of.isoformat(), **told)
+    with fresh_folder(folder) as draft:
+        write_bytes(draft / f"data.{delivery.format}", data)
+        write_json(draft / "about.json", about)
+    return SnapshotSummary(status="taken", as_of=as_of.isoformat(), **told)
 
 
 def _cut(delivery: Delivery, params: ModelParams, as_of: date) -> tuple[bytes, int, bool]:

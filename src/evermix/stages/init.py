@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 from evermix.config import Environment, load_params, parse_params
-from evermix.engines.onboard import recognise
+from evermix.engines.onboard import as_of_range, recognise
 from evermix.engines.params_file import entry_text, parsed, with_entry
 from evermix.engines.sources import fetch, read_table
 from evermix.engines.store import write_text
@@ -61,7 +60,7 @@ def run(
         "entry": entry,
         "written": written,
         "params_file": str(file),
-        "as_of_range": _as_of_range(found.weeks, model.validation.min_weeks),
+        "as_of_range": as_of_range(found.weeks, model.validation.min_weeks),
         "next": f"evermix week --model {name} --as-of {found.weeks[-1]}",
     }
 
@@ -76,10 +75,3 @@ def _place(env: Environment, source: str) -> tuple[str, str]:
     if path.is_relative_to(env.home):
         return str(path), "{home}/" + path.relative_to(env.home).as_posix()
     return str(path), path.relative_to(env.project).as_posix() if path.is_relative_to(env.project) else str(path)
-
-
-def _as_of_range(weeks: list[str], min_weeks: int) -> str:
-    first = (date.fromisoformat(weeks[0]) + timedelta(weeks=min_weeks - 1)).isoformat()
-    if first > weeks[-1]:
-        return f"{len(weeks)} weeks are too few for a first fit, which needs {min_weeks} (validation.min_weeks)"
-    return f"Mondays from {first} (validation.min_weeks) to {weeks[-1]} (the last whole week)"

@@ -39,7 +39,7 @@ def build_class(
     labels = {"geo": list(design.geos), "channel": list(design.channels)}
     # A channel never in use is all zeros: any scale will do.
     media_scale = xr.DataArray(np.nan_to_num(design.media_scale, nan=1.0), dims=("geo", "channel"), coords=labels)
-    scale = xr.DataArray(target_scale, dims=("geo",), coords={"geo": labels["geo"]})
+    scale: Any = xr.DataArray(target_scale, dims=("geo",), coords={"geo": labels["geo"]})
     if not has_geo:
         media_scale, scale = media_scale.isel(geo=0, drop=True), float(scale[0])
     model = MMM(
