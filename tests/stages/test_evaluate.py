@@ -94,3 +94,17 @@ def test_same_inputs_give_the_same_bytes(store):
     first = hash_folder(store.evaluated)
     evaluate.run(store, make_params())
     assert hash_folder(store.evaluated) == first
+
+
+def test_weeks_from_a_launch_on_are_not_scored_in_the_holdout(store):
+    params = make_params(spec=SPEC)
+    panel = make_panel(FITTED_WEEKS + 1)
+    panel["spend.search"] = 0.0
+    panel.loc[panel.index[-2:], "spend.search"] = 150.0
+    write_week(store, panel, panel.iloc[:-1])
+    monitor.run(store, params)
+    decide.run(store, params)
+    write_fit(store, read_json(store.request / "request.json"))
+    record = evaluate.run(store, params)
+    assert "search" in record["notes"]["holdout_crps_ratio"]
+    assert len(pd.read_csv(store.evaluated / "holdout.csv")) == 13 - 2

@@ -89,7 +89,7 @@ def evaluate_challenger(
     values |= {f"coverage_{level}": diagnostics.coverage(inside, observed, level / 100) for level in (50, 90)}
     notes, launch = {}, diagnostics.unseen_launch(panel, held)
     if launch is not None:
-        held &= (panel["week"] < launch[0]).to_numpy()
+        held = held & (panel["week"] < launch[0]).to_numpy()
         notes["holdout_crps_ratio"] = f"scored before {launch[0]:%Y-%m-%d}: {launch[1]} was launched then, unseen"
     skill, not_applicable, holdout = diagnostics.holdout_skill(
         challenger.early_predictive.rows(held), panel, held, settings["season_weeks"], settings["seed"]

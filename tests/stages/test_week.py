@@ -1,0 +1,244 @@
+"""The loop without Airflow: real source file, DVC, PyMC, git and MLflow, on a small regression and short chains."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+SCENARIO, MODEL = "demand", "demand"
+FIRST = "2025-12-22"
+
+
+def monday(weeks):
+    return (date.fromisoformat(FIRST) + timedelta(weeks=weeks)).isoformat()
+
+
+class Project:
+    """A team's own project: params and pipeline in a folder, state in a home, driven by the command line."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.home = root / "project", root / "home"
+        (self.root / "scripts").mkdir(parents=True)
+        for name in ("dvc.yaml", "scripts/stage", "requirements.lock"):
+            shutil.copyfile(ROOT / name, self.root / name)
+        data = yaml.safe_load((ROOT / "params.yaml").read_text())
+        entry = data["models"][MODEL]
+        # Short chains: what is tested is the loop, and limits of the gate that short chains can meet.
+        entry["sampler"] |= {"chains": 2, "draws": 300, "tune": 200, "fallback_tune": 200}
+        entry["evaluation"]["draws"] = entry["monitor"]["draws"] = 200
+        for check in entry["gate"]["checks"]:
+            if check["metric"].startswith("ess"):
+                check["low"] = 50.0
+            if check["metric"] == "rhat_max":
+                check["high"] = 1.1
+        self.write({"models": {MODEL: entry}})
+        self.run("simulate", "--seed", "5", "--out", str(self.feed.parent), "--scenario", SCENARIO, "--weeks", "8")
+        self.deliver(FIRST)
+
+    @property
+    def feed(self) -> Path:
+        return self.home / "feeds" / MODEL / "feed.csv"
+
+    def params(self):
+        return yaml.safe_load((self.root / "params.yaml").read_text())
+
+    def write(self, data) -> None:
+        (self.root / "params.yaml").write_text(yaml.safe_dump(data, sort_keys=False))
+
+    def deliver(self, as_of: str) -> None:
+        shutil.copyfile(self.feed.parent / "deliveries" / f"{as_of}.csv", self.feed)
+
+    def run(self, *words: str, expect: int = 0):
+        env = {k: v for k, v in os.environ.items() if not k.startswith("EVERMIX_")}
+        env |= {"EVERMIX_HOME": str(self.home), "EVERMIX_PROJECT": str(self.root), "PYTHONPATH": str(ROOT / "src")}
+        done = subprocess.run(
+            [sys.executable, "-m", "evermix", *words, "--json"], env=env, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == expect, done.stderr
+        return json.loads(done.stdout)
+
+    def week(self, as_of: str, deliver: bool = True):
+        if deliver:
+            self.deliver(as_of)
+        return self.run("week", "--model", MODEL, "--as-of", as_of)
+
+    def history(self):
+        return self.run("history", "--model", MODEL)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    return Project(tmp_path_factory.mktemp("loop"))
+
+
+@pytest.fixture(scope="module")
+def first(project):
+    return project.week(FIRST)
+
+
+def test_the_first_week_makes_the_first_champion(project, first):
+    assert (first["decision"], first["verdict"]) == ("first_fit", "promote")
+    assert first["version"].startswith(f"{MODEL}/{FIRST}/")
+    (status,) = project.run("status", "--model", MODEL)
+    assert status["champion"]["version"] == first["version"]
+    assert status["champion"]["fitted_through"] == FIRST
+    assert status["registry"] == []
+    assert status["ledger"]["faults"] == []
+
+
+def test_closing_a_week_again_changes_nothing(project, first):
+    before = head(project)
+    again = project.week(FIRST)
+    assert again["status"] == "already closed"
+    assert again["version"] == first["version"]
+    assert head(project) == before
+
+
+def head(project):
+    return subprocess.run(
+        ["git", "rev-parse", f"weeks/{MODEL}"], cwd=project.home / "history.git", capture_output=True, text=True, check=True
+    ).stdout
+
+
+@pytest.fixture(scope="module")
+def quiet(project, first):
+    return project.week(monday(1))
+
+
+def test_a_quiet_week_keeps_the_champion_and_fits_nothing(project, first, quiet):
+    assert quiet["decision"] == "keep"
+    assert quiet["version"] == first["version"]
+    week = project.history()[-1]
+    assert week["evidence"]["surprise.weeks_scored"] == 1
+    assert week["verdict"] is None
+
+
+def test_a_week_that_has_not_come_waits_and_decides_nothing(project, quiet):
+    outcome = project.week(monday(2), deliver=False)
+    assert outcome["status"] == "waiting"
+    assert [w["as_of"] for w in project.history()] == [FIRST, monday(1)]
+
+
+@pytest.fixture(scope="module")
+def healed(project, quiet):
+    project.deliver(monday(2))
+    good = project.feed.read_text()
+    project.feed.write_text(good.rsplit("\n", 2)[0].replace(",", ",x", 1) + "\n" + "2026-01-05,many,9.9,3.0,0,0\n")
+    broken = project.week(monday(2), deliver=False)
+    same = project.week(monday(2), deliver=False)
+    project.feed.write_text(good)
+    return broken, same, project.week(monday(2), deliver=False)
+
+
+def test_a_broken_delivery_is_quarantined_and_the_corrected_one_heals_it(project, healed):
+    broken, same, good = healed
+    assert broken["decision"] == "quarantine"
+    assert same["status"] == "already closed"
+    assert good["decision"] == "keep"
+    week = project.history()[-1]
+    assert (week["as_of"], week["decision"], week["healed"]) == (monday(2), "keep", True)
+
+
+def test_weeks_that_were_left_out_are_closed_first_and_in_order(project, healed):
+    outcome = project.week(monday(5))
+    assert [w["as_of"] for w in outcome["caught_up"]] == [monday(3), monday(4)]
+    weeks = project.history()
+    assert [w["as_of"] for w in weeks] == [monday(i) for i in range(6)]
+    assert [w["reconstructed"] for w in weeks] == [False, False, False, True, True, False]
+
+
+def test_an_earlier_week_than_the_first_is_refused_with_what_to_do(project, healed):
+    said = project.run("week", "--model", MODEL, "--as-of", monday(-1), expect=2)
+    assert "weeks are closed in order" in said["message"]
+
+
+@pytest.fixture(scope="module")
+def refitted(project, first):
+    project.week(monday(5))
+    data = project.params()
+    data["models"][MODEL]["spec"]["yearly_seasonality"] = 1
+    project.write(data)
+    return project.week(monday(6))
+
+
+def test_a_changed_spec_asks_for_a_refit_and_says_why(project, first, refitted):
+    assert refitted["decision"] == "refit"
+    assert any("spec_changed" in reason for reason in refitted["reasons"])
+    assert refitted["verdict"] in {"promote", "hold"}
+
+
+def test_a_rollback_brings_the_former_champion_back_everywhere(project, first, refitted):
+    if refitted["verdict"] == "hold":
+        project.run("review", "--model", MODEL, "--answer", "approve", "--by", "ada")
+    (before,) = project.run("status", "--model", MODEL)
+    assert before["champion"]["version"] != first["version"]
+    project.run("rollback", "--model", MODEL, "--by", "ada", "--reason", "test")
+    (after,) = project.run("status", "--model", MODEL)
+    assert after["champion"]["version"] == first["version"]
+    assert after["registry"] == []
+    assert after["ledger"]["faults"] == []
+
+
+def test_a_registry_that_was_lost_is_rebuilt_from_the_history(project, refitted):
+    shutil.rmtree(project.home / "mlartifacts")
+    (project.home / "mlflow.db").unlink()
+    (lost,) = project.run("status", "--model", MODEL)
+    assert any("lacks version" in text for text in lost["registry"])
+    repaired = project.run("promote", "--model", MODEL, "--reconcile")
+    assert repaired["left"] == []
+    (after,) = project.run("status", "--model", MODEL)
+    assert after["registry"] == []
+
+
+@pytest.fixture(scope="module")
+def clone(project, refitted, tmp_path_factory):
+    """Return a clone of the history on another path, with its data pulled."""
+    place = tmp_path_factory.mktemp("elsewhere") / "clone"
+    subprocess.run(["git", "clone", "-q", "-b", f"weeks/{MODEL}", str(project.home / "history.git"), str(place)], check=True)
+    dvc(place, "pull", "-q")
+    return place
+
+
+def dvc(place, *words):
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("EVERMIX_", "VIRTUAL_ENV", "PYTHONPATH"))}
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *words], cwd=place, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_in_a_clone_elsewhere_nothing_is_left_to_compute_at_any_commit(clone):
+    commits = subprocess.run(["git", "log", "--format=%H"], cwd=clone, capture_output=True, text=True, check=True).stdout
+    for commit in commits.split()[:4]:
+        subprocess.run(["git", "checkout", "-q", commit], cwd=clone, check=True)
+        dvc(clone, "pull", "-q")
+        assert "Running stage" not in dvc(clone, "repro")
+    subprocess.run(["git", "checkout", "-q", f"weeks/{MODEL}"], cwd=clone, check=True)
+    dvc(clone, "pull", "-q")
+
+
+def test_without_output_and_cache_the_refit_gives_the_same_draws(clone):
+    import xarray as xr
+
+    path = clone / "fit" / MODEL / "posterior.nc"
+    with xr.open_datatree(path, engine="h5netcdf") as tree:
+        before = tree["posterior"].to_dataset().load()
+    shutil.rmtree(clone / "fit")
+    shutil.rmtree(clone / ".dvc" / "cache")
+    dvc(clone, "repro", "--force", "--single-item", f"fit@{MODEL}")
+    with xr.open_datatree(path, engine="h5netcdf") as tree:
+        after = tree["posterior"].to_dataset().load()
+    xr.testing.assert_equal(before, after)
+
+
+def test_a_data_scientist_compares_weeks_with_dvc(clone):
+    shown = json.loads(dvc(clone, "metrics", "diff", "HEAD~4", "--json"))
+    assert f"out/{MODEL}/monitor.json" in shown
