@@ -103,7 +103,11 @@ def test_closing_a_week_again_changes_nothing(project, first):
 
 def head(project):
     return subprocess.run(
-        ["git", "rev-parse", f"weeks/{MODEL}"], cwd=project.home / "history.git", capture_output=True, text=True, check=True
+        ["git", "rev-parse", f"weeks/{MODEL}"],
+        cwd=project.home / "history.git",
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
 
 
@@ -201,7 +205,9 @@ def test_a_registry_that_was_lost_is_rebuilt_from_the_history(project, refitted)
 def clone(project, refitted, tmp_path_factory):
     """Return a clone of the history on another path, with its data pulled."""
     place = tmp_path_factory.mktemp("elsewhere") / "clone"
-    subprocess.run(["git", "clone", "-q", "-b", f"weeks/{MODEL}", str(project.home / "history.git"), str(place)], check=True)
+    subprocess.run(
+        ["git", "clone", "-q", "-b", f"weeks/{MODEL}", str(project.home / "history.git"), str(place)], check=True
+    )
     dvc(place, "pull", "-q")
     return place
 
@@ -216,7 +222,9 @@ def dvc(place, *words):
 
 
 def test_in_a_clone_elsewhere_nothing_is_left_to_compute_at_any_commit(clone):
-    commits = subprocess.run(["git", "log", "--format=%H"], cwd=clone, capture_output=True, text=True, check=True).stdout
+    commits = subprocess.run(
+        ["git", "log", "--format=%H"], cwd=clone, capture_output=True, text=True, check=True
+    ).stdout
     for commit in commits.split()[:4]:
         subprocess.run(["git", "checkout", "-q", commit], cwd=clone, check=True)
         dvc(clone, "pull", "-q")

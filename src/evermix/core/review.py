@@ -66,7 +66,7 @@ def _outcome(check: Check, value: float | None, not_applicable: str | None, firs
     if seen is None:
         passed = not_applicable is not None
         # A note is for a number that was seen and is bad; one that is missing is not known to be harmless.
-        otherwise = check.otherwise
+        otherwise: str = check.otherwise
         why = f"not applicable: {not_applicable}" if passed else why
     else:
         otherwise = check.at_first_fit if first else check.otherwise
