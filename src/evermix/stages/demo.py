@@ -138,21 +138,26 @@ def _summary(
     peak_mb: float,
 ) -> dict[str, Any]:
     weeks = history(env, [model])
-    pending = client(about).pending_approvals(f"approval_{model}")
-    asked = any((week["approval"] or {}).get("state") == "pending" for week in weeks)
-    if asked and not pending:
-        # The question's own run starts a moment after the week has ended.
-        ask = wait(lambda: next(iter(client(about).pending_approvals(f"approval_{model}")), None), "the question", 60.0)
-        pending = [ask]
+    asked = [week["approval"]["version"] for week in weeks if (week["approval"] or {}).get("state") == "pending"]
     return {
         "weeks": weeks,
         **{f"planted {e['week']}": _seen(e, weeks, params) for e in simulation.truth["events"]},
         "report": str(env.home / "reports" / model / f"{weeks[-1]['as_of']}.html"),
-        "approval": pending[-1]["url"] if pending else None,
+        "approval": _question_url(client(about), model, asked[-1]) if asked else None,
         "airflow": f"{about['airflow_url']} (user {about['user']}, password {about['password']})",
         "mlflow": about["mlflow_url"],
         "peak memory": f"{peak_mb:.0f} MB",
     }
+
+
+def _question_url(airflow: AirflowClient, model: str, version: str) -> str:
+    """Return where the question about a version waits; its run starts a moment after the week has ended."""
+
+    def waiting() -> dict[str, Any] | None:
+        questions = airflow.pending_approvals(f"approval_{model}")
+        return next((one for one in questions if version in one["subject"]), None)
+
+    return str(wait(waiting, f"the question about {version}", 60.0)["url"])
 
 
 def _seen(event: dict[str, Any], weeks: list[dict[str, Any]], params: ModelParams) -> str:
