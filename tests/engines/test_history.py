@@ -132,3 +132,9 @@ def test_a_stage_that_dies_without_words_is_a_store_error_with_the_end_of_its_lo
     pipeline(history, "mkdir -p out; echo last words; exit 9")
     with pytest.raises(StoreError, match="last words"):
         history.repro("fit")
+
+
+def test_a_stage_that_was_killed_is_worth_another_try(history):
+    pipeline(history, "mkdir -p out; kill -9 $$")
+    with pytest.raises(ServiceError, match="killed from outside"):
+        history.repro("fit")

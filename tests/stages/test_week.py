@@ -136,6 +136,8 @@ def healed(project, quiet):
     good = project.feed.read_text()
     project.feed.write_text(good.rsplit("\n", 2)[0].replace(",", ",x", 1) + "\n" + "2026-01-05,many,9.9,3.0,0,0\n")
     broken = project.week(monday(2), deliver=False)
+    page = project.run("report", "--model", MODEL)
+    assert "quarantine" in Path(page["path"]).read_text()
     same = project.week(monday(2), deliver=False)
     project.feed.write_text(good)
     return broken, same, project.week(monday(2), deliver=False)

@@ -7,6 +7,7 @@ is where its weeks are computed; all clones of one home share one DVC cache.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -224,6 +225,8 @@ def _repro_error(stage: str, lines: list[str], root: Path) -> Exception:
     # DVC exits 255 whatever happened: only its words tell a busy workspace from a stage that failed.
     if "Unable to acquire lock" in text or "is busy, it is being blocked" in text:
         return ServiceError(f"{root}: DVC's lock is held by another process. Run again.")
+    if re.search(r"exited with -\d+", text):
+        return ServiceError(f"{root}: stage {stage} was killed from outside. Run again; what was done is kept.")
     for name, kind in (("ServiceError", ServiceError), ("FitError", FitError), ("StoreError", StoreError)):
         if f"{name}: " in text:
             return kind(text[text.rindex(f"{name}: ") + len(name) + 2 :].split("\nERROR: failed to reproduce")[0])

@@ -54,7 +54,7 @@ def _read(store: Store, params: ModelParams) -> WeekFiles:
         decision=_json(store.decision),
         verdict=_json(store.verdict),
         validation=_json(store.validated / "report.json"),
-        diff=_json(store.validated / "diff.json"),
+        diff=_diff(store),
         evidence=_json(store.monitored / "evidence.json"),
         drift=_json(store.monitored / "drift.json"),
         champion=_json(store.live / "champion.json"),
@@ -76,6 +76,12 @@ def _evidently(store: Store, params: ModelParams, week: WeekFiles, folder: Path)
     target = folder / f"{week.as_of}.evidently.html"
     evidently_report(panel[panel["week"] < start], panel[panel["week"] >= start], target)
     return target
+
+
+def _diff(store: Store) -> Any:
+    """Return the snapshot's diff; a quarantined week has none, only a status that says so."""
+    diff = _json(store.validated / "diff.json")
+    return diff if diff and "new_weeks" in diff else None
 
 
 def _json(path: Path) -> Any:
