@@ -91,7 +91,7 @@ def fit_model(
     fallback = not converged(summary)
     if fallback:
         second = {
-            "draws": 2 * sampler["draws"],
+            "draws": sampler["draws"],
             "tune": sampler["fallback_tune"],
             "target_accept": max(sampler["target_accept"], _FALLBACK_ACCEPT),
             "adaptation": "diag",
