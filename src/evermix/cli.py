@@ -83,7 +83,11 @@ def _add_week(add: Callable[..., Any]) -> None:
     as_of(add("close", "record a computed week: version, ledger, pointer, aliases", do.close, "one"))
     c = add("report", "write the HTML report of a closed week", do.report, "one")
     as_of(c, required=False)
-    c.add_argument("--evidently", action="store_true", help="write Evidently's drift report beside it")
+    c.add_argument(
+        "--evidently",
+        action=argparse.BooleanOptionalAction,
+        help="write Evidently's drift tables beside it (default: for a refit or review)",
+    )
     c = add("pending", "list the weeks up to one that are not closed yet", do.pending, "one")
     c.add_argument("--through", required=True, help="last Monday to look at, YYYY-MM-DD")
 

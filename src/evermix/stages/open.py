@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -42,7 +43,7 @@ def open_week(env: Environment, history: History, as_of: str, snapshot: Path) ->
     """
     store = Store(history.root, history.model)
     history.configure_dvc()
-    _write_code(env, history.root)
+    _write_code(env, history.root, history.model)
     write_text(history.root / "README.md", _README.format(model=history.model))
     write_text(history.root / "params.yaml", _params_of(env.project / "params.yaml", history.model))
     copy_folder(snapshot, store.snapshot)
@@ -91,7 +92,7 @@ def _params_of(path: Path, model: str) -> str:
     return f"# The params of this week, cut to its model.\n{text}"
 
 
-def _write_code(env: Environment, root: Path) -> None:
+def _write_code(env: Environment, root: Path, model: str) -> None:
     """Copy the running code: a stage runs what its clone holds, whatever is installed later."""
     sources = {"evermix": Path(evermix.__file__).parent}
     if (env.project / "src").is_dir():
@@ -102,7 +103,9 @@ def _write_code(env: Environment, root: Path) -> None:
     for name in ("dvc.yaml", "scripts/stage"):
         if not (env.project / name).is_file():
             raise StoreError(f"{env.project / name}: not there, expected beside params.yaml. Restore it from git.")
-    for name in ("dvc.yaml", "scripts/stage", "pyproject.toml", "requirements.lock", ".python-version"):
+    pipeline = (env.project / "dvc.yaml").read_text(encoding="utf-8")
+    write_text(root / "dvc.yaml", re.sub(r"(?m)^(  - plotted:).*$", rf"\1 {model}", pipeline))
+    for name in ("scripts/stage", "pyproject.toml", "requirements.lock", ".python-version"):
         if (env.project / name).is_file():
             (root / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(env.project / name, root / name)

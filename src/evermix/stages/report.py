@@ -20,16 +20,22 @@ from evermix.errors import ConfigError, StoreError
 from evermix.stages.week import Loop
 
 
-def write(loop: Loop, as_of: str | None, evidently: bool) -> dict[str, Any]:
-    """Write the page of a closed week (None: the last one) and return where it is."""
+def write(loop: Loop, as_of: str | None, evidently: bool | None) -> dict[str, Any]:
+    """Write the page of a closed week (None: the last one) and return where it is.
+
+    ``evidently`` None writes Evidently's tables beside it for the weeks in which somebody will look: refit and review.
+    """
     with loop.history.locked():
         loop.history.sync()
         events = loop.events()
         as_of = as_of or ledger.last_decided(events)
-        if as_of is None or ledger.decision_of(events, as_of) is None:
+        decided = ledger.decision_of(events, as_of) if as_of is not None else None
+        if as_of is None or decided is None:
             raise ConfigError(
                 f"{loop.model}: week {as_of} is not closed. Run `evermix week --model {loop.model} --as-of WEEK`."
             )
+        if evidently is None:
+            evidently = decided["decision"] in ("refit", "review")
         with _week_as_closed(loop, as_of) as store:
             return run(store, loop.params, loop.env.home / "reports" / loop.model, evidently)
 
