@@ -74,6 +74,7 @@ def _play(env: Environment, simulation: Simulation, params: ModelParams, airflow
         if line:
             say(line)
 
+    _publish_others(env)
     say(f"{simulation.scenario.history_weeks} weeks of history; the first fit is made on them")
     history_end = simulation.feed.deliver(simulation.truth["history_through"])
     for delivery in (history_end, *simulation.feed.deliveries()):
@@ -85,6 +86,13 @@ def _play(env: Environment, simulation: Simulation, params: ModelParams, airflow
         last = [week for week in history(env, [model]) if week["as_of"] == delivery.as_of]
         say(f"  -> {last[0]['decision']}: {'; '.join(last[0]['reasons'])}" if last else "  -> no decision")
     return peak[0]
+
+
+def _publish_others(env: Environment) -> None:
+    """Give the other shipped models their history, so that they can be tried by hand and wait for their next week."""
+    for name in ("regions", "demand"):
+        other = simulate(find_scenario(name), SEED)
+        publish(other, env.home / "feeds" / other.truth["model"], other.truth["history_through"])
 
 
 def _close(airflow: AirflowClient, model: str, as_of: str, say: Say) -> None:
