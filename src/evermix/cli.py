@@ -27,8 +27,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="evermix",
         description="Keep Bayesian models true from week to week: decide, refit, compare, explain, reproduce.",
-        epilog="Exit codes: 0 the week came out; 2 configuration, 3 data, 4 fit, 5 store, 6 service; 1 is a bug. "
-        "EVERMIX_HOME holds all state (default .evermix in the project).",
+        epilog="Exit codes: 0 the week came out; 2 configuration, 3 data, 4 fit, 5 store, 6 service; 130 interrupted; "
+        "1 is a bug. EVERMIX_HOME holds all state (default .evermix in the project).",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 

@@ -117,7 +117,7 @@ def replay(args: argparse.Namespace) -> None:
     from evermix.stages.week import parse_week
     from evermix.stages.week import replay as verb
 
-    first, last = parse_week(args.first), parse_week(args.last)
+    first, last = parse_week(args.first, "--from"), parse_week(args.last, "--to")
     out.show(args, out.bar_over_weeks(verb(_loop(args), first, last), first, last), out.weeks_text)
 
 
@@ -131,7 +131,8 @@ def stage(args: argparse.Namespace) -> None:
     if args.as_of is None:
         _check_source(args)
         return
-    out.show(args, _loop(args).step(args.command, _week_of(args)), out.fields_text)
+    done = _loop(args).step(args.command, _week_of(args))
+    out.show(args, done, out.check_text if args.command == "validate" and "faults" in done else out.fields_text)
 
 
 def _check_source(args: argparse.Namespace) -> None:
@@ -162,7 +163,7 @@ def pending(args: argparse.Namespace) -> None:
     """List the weeks that are not closed."""
     from evermix.stages.week import parse_week
 
-    out.show(args, _loop(args).pending(parse_week(args.through)), "\n".join)
+    out.show(args, _loop(args).pending(parse_week(args.through, "--through")), "\n".join)
 
 
 def history(args: argparse.Namespace) -> None:

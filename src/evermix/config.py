@@ -233,8 +233,8 @@ def load_params(path: Path) -> Params:
     """Read and check a ``params.yaml``."""
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: not there. Run inside an evermix project, or set EVERMIX_PROJECT.") from None
+    except (FileNotFoundError, IsADirectoryError):
+        raise ConfigError(f"{path}: is no file. Run inside an evermix project, or set EVERMIX_PROJECT.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as err:
         raise ConfigError(f"{path}: is not YAML ({err}). Mend the line named.") from None
     if not isinstance(data, dict):
@@ -275,6 +275,8 @@ class Environment:
         """Read the variables once; every place is absolute."""
         project = _find_project()
         home = Path(os.environ.get("EVERMIX_HOME") or project / ".evermix").expanduser().resolve()
+        if home.exists() and not home.is_dir():
+            raise ConfigError(f"EVERMIX_HOME: got {home}, a file; expected a folder, or a place where one can be made.")
         return cls(
             project=project,
             home=home,

@@ -98,3 +98,9 @@ def test_bad_name_and_missing_file_are_told_before_anything_is_read(env, feed):
         init.run(env, feed, "My Shop", yes=True, ask=None)
     with pytest.raises(DataError, match="is not a file"):
         init.run(env, "nowhere.csv", "shop", yes=True, ask=None)
+
+
+def test_a_file_separated_by_semicolons_is_named_as_such(env, tmp_path):
+    (tmp_path / "semi.csv").write_text("week;sales;tv\n2024-01-01;1006,29;1\n")
+    with pytest.raises(DataError, match=r"semi.csv is separated by ';', expected ','"):
+        init.run(env, str(tmp_path / "semi.csv"), "semi", True, None)

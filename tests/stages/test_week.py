@@ -83,6 +83,28 @@ def first(project):
     return project.week(FIRST)
 
 
+def test_the_source_is_checked_as_far_as_it_goes_before_any_week(project):
+    report = project.run("validate", "--model", MODEL)
+    assert (report["status"], report["last_week"]) == ("accepted", FIRST)
+
+
+def test_a_first_week_before_the_data_is_refused_and_leaves_nothing(project):
+    said = project.run("week", "--model", MODEL, "--as-of", "1990-01-01", expect=2)
+    assert "Expected a Monday from 2023-01-02" in said["message"]
+    assert project.history() == []
+
+
+def test_a_kind_that_may_not_load_is_refused_before_anything_runs(project):
+    params = project.params()
+    params["models"][MODEL]["kind"] = "os:system"
+    good = (project.root / "params.yaml").read_text()
+    project.write(params)
+    said = project.run("week", "--model", MODEL, "--as-of", FIRST, expect=2)
+    (project.root / "params.yaml").write_text(good)
+    assert said["error"] == "ConfigError"
+    assert project.history() == []
+
+
 def test_the_first_week_makes_the_first_champion(project, first):
     assert (first["decision"], first["verdict"]) == ("first_fit", "promote")
     assert first["version"].startswith(f"{MODEL}/{FIRST}/")
@@ -134,7 +156,7 @@ def test_a_week_that_has_not_come_waits_and_decides_nothing(project, quiet):
 def healed(project, quiet):
     project.deliver(monday(2))
     good = project.feed.read_text()
-    project.feed.write_text(good.rsplit("\n", 2)[0].replace(",", ",x", 1) + "\n" + "2026-01-05,many,9.9,3.0,0,0\n")
+    project.feed.write_text(good.rsplit("\n", 2)[0] + "\n" + "2026-01-05,many,9.9,3.0,0,0\n")
     broken = project.week(monday(2), deliver=False)
     page = project.run("report", "--model", MODEL)
     assert "quarantine" in Path(page["path"]).read_text()
@@ -146,6 +168,7 @@ def healed(project, quiet):
 def test_a_broken_delivery_is_quarantined_and_the_corrected_one_heals_it(project, healed):
     broken, same, good = healed
     assert broken["decision"] == "quarantine"
+    assert any("many" in reason for reason in broken["reasons"])
     assert same["status"] == "already closed"
     assert good["decision"] == "keep"
     week = project.history()[-1]

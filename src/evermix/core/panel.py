@@ -104,6 +104,21 @@ def is_waiting(dates: pd.Series, source: SourceParams, as_of: date) -> bool:
     return bool(week_of(dates, source.week_start).max() < pd.Timestamp(as_of))
 
 
+def whole_weeks(dates: pd.Series, source: SourceParams) -> dict[str, str | None]:
+    """Return ``first_week`` and ``last_week`` of a source, ISO Mondays; None where no date can be read.
+
+    Of daily rows the last week counts when its last day is there.
+    """
+    known = dates.dropna()
+    if known.empty:
+        return {"first_week": None, "last_week": None}
+    weeks = week_of(known, source.week_start)
+    last = weeks.max()
+    if source.frequency == "daily" and known.max() < pd.Timestamp(last_day(last.date(), source.week_start)):
+        last -= pd.Timedelta(weeks=1)
+    return {"first_week": weeks.min().strftime("%Y-%m-%d"), "last_week": last.strftime("%Y-%m-%d")}
+
+
 def label_weekday(source: SourceParams) -> str:
     """Return the day of the week on which a weekly row of this source is dated."""
     shift = 0 if source.label == "start" else 6

@@ -18,7 +18,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from evermix.config import Environment
-from evermix.errors import FitError, ServiceError, StoreError
+from evermix.errors import ConfigError, DataError, FitError, ServiceError, StoreError
 
 LOCK_TIMEOUT_S = 3600.0
 _IDENTITY = {
@@ -42,10 +42,13 @@ class History:
         Says where the history, the DVC remote and the clones are.
     model : str
         The model's name in params.
+    say : callable or None
+        Takes lines of progress.
     """
 
-    def __init__(self, env: Environment, model: str) -> None:
+    def __init__(self, env: Environment, model: str, say: Callable[[str], None] | None = None) -> None:
         self.env = env
+        self.say = say
         self.model = model
         self.branch = f"weeks/{model}"
         self.root = env.home / "work" / model
@@ -55,9 +58,18 @@ class History:
         """Hold the model's lock: one process at a time works in its clone."""
         path = self.env.home / "work" / f"{self.model}.lock"
         path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
         try:
-            with FileLock(path, timeout=timeout_s):
+            try:
+                lock.acquire(timeout=min(2.0, timeout_s))
+            except Timeout:
+                if self.say is not None:
+                    self.say(f"waiting for another process that works on {self.model} ({path})")
+                lock.acquire(timeout=timeout_s)
+            try:
                 yield
+            finally:
+                lock.release()
         except Timeout:
             raise ServiceError(
                 f"{path}: held by another process for more than {timeout_s:.0f} s. "
@@ -71,6 +83,11 @@ class History:
         """
         if not (self.root / ".git").is_dir():
             self._clone()
+        elif self._run(["git", "rev-parse", "--git-dir"], check=False).returncode:
+            raise StoreError(
+                f"{self.root}: is not a working git clone any more. Remove the folder: it is made again from "
+                f"{self.env.history_url}, which has all closed weeks."
+            )
         if not self._remote_has_branch():
             if self.tip() is not None:
                 self.push()
@@ -227,7 +244,8 @@ def _repro_error(stage: str, lines: list[str], root: Path) -> Exception:
         return ServiceError(f"{root}: DVC's lock is held by another process. Run again.")
     if re.search(r"exited with -\d+", text):
         return ServiceError(f"{root}: stage {stage} was killed from outside. Run again; what was done is kept.")
-    for name, kind in (("ServiceError", ServiceError), ("FitError", FitError), ("StoreError", StoreError)):
+    for kind in (ServiceError, FitError, StoreError, DataError, ConfigError):
+        name = kind.__name__
         if f"{name}: " in text:
             return kind(text[text.rindex(f"{name}: ") + len(name) + 2 :].split("\nERROR: failed to reproduce")[0])
     return StoreError(f"{root}: dvc repro {stage} failed:\n{text}")

@@ -78,7 +78,7 @@ def with_entry(path: Path, text: str, name: str, entry: str, force: bool) -> str
     old = parsed(text)["models"]
     if name in old and not force:
         raise ConfigError(
-            f"{path}: has a model named {name!r} already. Choose another --name, or remove that entry first."
+            f"{path}: has a model named {name!r} already. Choose another --name, or replace it with --force."
         )
     kept = _without(text, name) if name in old else text
     new = f"{kept.rstrip()}\n\n{entry}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,12 @@ def check_source(env: Environment, model: str) -> dict[str, Any]:
     as_of = today - timedelta(days=today.weekday() + 7)
     with tempfile.TemporaryDirectory() as name:
         store = Store(Path(name), model)
-        take_snapshot(params, env.source_path(params.source.path), as_of, store.snapshot)
+        source = env.source_path(params.source.path)
+        seen = take_snapshot(params, source, as_of, store.snapshot)
+        if seen.status == "waiting":
+            # The source has not come to last week: what it has is checked, through its own last whole week.
+            as_of = date.fromisoformat(str(seen.last_week))
+            take_snapshot(params, source, as_of, store.snapshot)
         store.before.mkdir(parents=True)
         write_json(store.week, {"model": model, "as_of": as_of.isoformat(), "reconstructed": False})
         validate.run(store, params)

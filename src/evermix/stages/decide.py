@@ -28,6 +28,8 @@ def run(store: Store, params: ModelParams) -> Decision:
     decision, covers = decide_week(
         store.model, as_of, params, evidence, quarantined=report.status == "quarantined", pending=pending
     )
+    if decision.decision == "quarantine":
+        decision = decision.model_copy(update={"reasons": [*decision.reasons, *_faults(report)]})
     if decision.requested_now:
         decision = decision.model_copy(update={"request": _write_request(store, decision, covers, params, champion)})
     else:
@@ -40,6 +42,13 @@ def read_champion(store: Store) -> VersionFile | None:
     """Return the version that is in use as the week opens, None before the first."""
     path = store.before / "champion.json"
     return VersionFile.model_validate(read_json(path)) if path.is_file() else None
+
+
+def _faults(report: ValidationReport) -> list[str]:
+    """Return the first faults in words, and how many more there are; the report has them all."""
+    shown = [f"{fault.rule}: {fault.where}: {fault.what}, got {fault.value}" for fault in report.faults[:3]]
+    more = len(report.faults) - len(shown)
+    return [*shown, f"and {more} more in the validation report"] if more else shown
 
 
 def _last_request(store: Store) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from evermix.config import Environment, load_params, parse_params
 from evermix.engines.onboard import as_of_range, recognise
 from evermix.engines.params_file import entry_text, parsed, with_entry
@@ -44,7 +46,7 @@ def run(
     params, text = load_params(file), file.read_text(encoding="utf-8")
     format = "parquet" if Path(source).suffix.lower() in (".parquet", ".pq") else "csv"
     path, stored = _place(env, source)
-    found = recognise(read_table(fetch(path, format).data, format).frame, stored, format)
+    found = recognise(_read(path, format, source), stored, format)
     blocks = {"source": found.source, "columns": found.columns, "label_delay_weeks": found.label_delay_weeks}
     title = f"Recognised by `evermix init` in {Path(source).name}: {len(found.weeks)} weeks from {found.weeks[0]}."
     entry = entry_text(text, params, name, blocks, found.roles | found.left_out, title)
@@ -63,6 +65,21 @@ def run(
         "as_of_range": as_of_range(found.weeks, model.validation.min_weeks),
         "next": f"evermix week --model {name} --as-of {found.weeks[-1]}",
     }
+
+
+def _read(path: str, format: str, source: str) -> pd.DataFrame:
+    data = fetch(path, format).data
+    header = data[:65536].split(b"\n")[0]
+    for mark, name in ((b";", "';'"), (b"\t", "tabs")):
+        if format == "csv" and header.count(mark) > header.count(b","):
+            raise DataError(
+                f"--source: {source} is separated by {name}, expected ','. Save it with commas between cells and "
+                "points in numbers."
+            )
+    try:
+        return read_table(data, format).frame
+    except DataError as err:
+        raise DataError(f"--source: {source}: {err}") from None
 
 
 def _place(env: Environment, source: str) -> tuple[str, str]:

@@ -12,26 +12,29 @@ from typing import Any
 from evermix.config import Environment, ModelParams, load_params
 from evermix.core import ledger
 from evermix.engines.history import History
+from evermix.engines.models import load_kind
 from evermix.engines.store import Store, read_json, write_json
 from evermix.errors import ConfigError
 from evermix.stages import STAGES, close
-from evermix.stages.ingest import take_snapshot
+from evermix.stages.ingest import SnapshotSummary, take_snapshot
 from evermix.stages.open import open_week
 from evermix.stages.publish import project_aliases
 
 Say = Callable[[str], None]
 
 
-def parse_week(text: str) -> str:
+def parse_week(text: str, option: str = "--as-of") -> str:
     """Return an ISO Monday, or say which Monday was meant."""
     try:
         day = date.fromisoformat(text)
     except ValueError:
-        raise ConfigError(f"--as-of: got {text!r}, expected a date YYYY-MM-DD.") from None
+        day = None
+    if day is None or day.isoformat() != text:
+        raise ConfigError(f"{option}: got {text!r}, expected a date YYYY-MM-DD.")
     if day.weekday():
         monday = day - timedelta(days=day.weekday())
-        raise ConfigError(f"--as-of: got {text}, a {day:%A}; expected the Monday of the week to close. Try {monday}.")
-    return day.isoformat()
+        raise ConfigError(f"{option}: got {text}, a {day:%A}; expected the Monday of a week. Try {monday}.")
+    return text
 
 
 class Loop:
@@ -52,8 +55,9 @@ class Loop:
         self.model = model
         self.say = say
         self.params: ModelParams = load_params(env.project / "params.yaml").model(model)
-        self.history = History(env, model)
+        self.history = History(env, model, say)
         self.store = Store(self.history.root, model)
+        self._source_ends: str | None = None
 
     # -- where a week stands -------------------------------------------------
 
@@ -123,7 +127,9 @@ class Loop:
                 return {"model": self.model, "as_of": as_of, "stage": stage, "status": "waiting"}
             if stage != "open" and not self._is_computed(as_of):
                 self.history.repro(stage, self.say)
-            return {"model": self.model, "as_of": as_of, "stage": stage, "status": "done"}
+            done = {"model": self.model, "as_of": as_of, "stage": stage, "status": "done"}
+            # What was found is the answer of this stage; a broken delivery is an outcome, not an error.
+            return done | read_json(self.store.validated / "report.json") if stage == "validate" else done
 
     def close(self, as_of: str) -> dict[str, Any]:
         """Close a computed week; what is missing of it is computed first."""
@@ -140,7 +146,10 @@ class Loop:
             if self._is_closed(as_of):
                 return [self._already_closed(as_of)]
             outcomes = []
-            for monday in self._pending(as_of):
+            pending = self._pending(as_of)
+            if len(pending) > 1:
+                self.say(f"{len(pending) - 1} earlier week(s) from {pending[0]} are open and are closed first")
+            for monday in pending:
                 outcomes.append(self._one(monday))
                 if outcomes[-1]["status"] == "waiting":
                     break
@@ -172,6 +181,8 @@ class Loop:
             return True
         if self._is_quarantined(as_of) and self._same_snapshot(snapshot):
             return True
+        # A spec that no fit could take is refused before a week is opened for it.
+        load_kind(self.params.kind).check(self.params.spec, self.params.columns.model_dump())
         self.history.discard()
         open_week(self.env, self.history, as_of, snapshot)
         return True
@@ -195,6 +206,8 @@ class Loop:
             draft = Path(name) / "snapshot"
             source = self.env.source_path(self.params.source.path)
             summary = take_snapshot(self.params, source, date.fromisoformat(as_of), draft)
+            self._refuse_a_start_before_the_data(as_of, summary)
+            self._source_ends = summary.last_week
             if summary.status == "waiting":
                 return {"model": self.model, **summary.model_dump()}
             sha256 = read_json(draft / "about.json")["sha256"]
@@ -206,11 +219,20 @@ class Loop:
         write_json(folder / "latest.json", {"folder": target.name, "sha256": sha256, "arrived_at": arrived_at})
         return {"model": self.model, **summary.model_dump(), "status": "stored", "arrived_at": arrived_at}
 
+    def _refuse_a_start_before_the_data(self, as_of: str, summary: SnapshotSummary) -> None:
+        """A mistyped first week would be the ledger's start, with every week since then to catch up."""
+        if self.events() or summary.first_week is None or as_of >= summary.first_week:
+            return
+        raise ConfigError(
+            f"--as-of: got {as_of}, before the first week of the source, {summary.first_week}; nothing was stored. "
+            f"Expected a Monday from {summary.first_week} to {summary.last_week}."
+        )
+
     def _snapshots(self) -> Path:
         return self.env.home / "snapshots" / self.model
 
     def _waiting(self, as_of: str) -> dict[str, Any]:
-        why = f"the source has no complete week {as_of} yet; nothing was decided"
+        why = f"the source has no complete week {as_of} yet, it ends with {self._source_ends}; nothing was decided"
         return {"status": "waiting", "model": self.model, "as_of": as_of, "decision": None, "reasons": [why]}
 
     def _already_closed(self, as_of: str) -> dict[str, Any]:
