@@ -4,7 +4,7 @@ FROM ${BASE_IMAGE} AS build
 WORKDIR /opt/evermix
 RUN python -m venv .venv
 COPY requirements.lock ./
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip PIP_CACHE_DIR=/var/cache/pip \
     .venv/bin/pip install --no-deps --require-hashes --compile -r requirements.lock
 COPY pyproject.toml README.md ./
 COPY src src

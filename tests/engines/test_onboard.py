@@ -1,10 +1,9 @@
-import os
 from datetime import date
-from pathlib import Path
 
 import pandas as pd
 import pytest
 from deliveries import daily_text, weekly_text
+from reference import reference_file
 
 from evermix.core.roles import channel_name, role_by_name, target_rank, words_of
 from evermix.engines.onboard import recognise
@@ -17,12 +16,7 @@ def found(frame):
 
 
 def reference(name):
-    folder = os.environ.get("EVERMIX_REFERENCE_DATA")
-    if not folder and os.environ.get("EVERMIX_REQUIRE_REAL") == "1":
-        pytest.fail("EVERMIX_REFERENCE_DATA is not set, and EVERMIX_REQUIRE_REAL=1 asks for it")
-    if not folder:
-        pytest.skip("EVERMIX_REFERENCE_DATA is not set")
-    return read_table((Path(folder) / name).read_bytes(), "csv").frame
+    return read_table(reference_file(name).read_bytes(), "csv").frame
 
 
 @pytest.mark.parametrize(

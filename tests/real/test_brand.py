@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from reference import reference_file
 
 pytestmark = pytest.mark.real
 
@@ -16,16 +17,6 @@ ROOT = Path(__file__).parents[2]
 FIRST_WEEK = date(2019, 12, 30)
 FIRST_FIT = (FIRST_WEEK + timedelta(weeks=129)).isoformat()
 LAST = (FIRST_WEEK + timedelta(weeks=141)).isoformat()
-
-
-def reference_file() -> Path:
-    folder = os.environ.get("EVERMIX_REFERENCE_DATA")
-    if folder:
-        return Path(folder) / "conjura" / "home_appliances_gbp_daily.csv"
-    reason = "EVERMIX_REFERENCE_DATA names no folder with conjura/home_appliances_gbp_daily.csv"
-    if os.environ.get("EVERMIX_REQUIRE_REAL") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +40,14 @@ def evermix(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def onboarded(evermix):
-    return evermix("init", "--source", str(reference_file()), "--name", "appliances", "--yes")
+    return evermix(
+        "init",
+        "--source",
+        str(reference_file("conjura/home_appliances_gbp_daily.csv")),
+        "--name",
+        "appliances",
+        "--yes",
+    )
 
 
 @pytest.fixture(scope="module")

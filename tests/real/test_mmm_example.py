@@ -1,12 +1,10 @@
 """The example of pymc-marketing, whose truth is known, through the model kind and the fit that a week uses."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from reference import reference_file
 
 from evermix.engines.models import load_kind
 from evermix.engines.models.fit import FitResult, converged, fit_model
@@ -31,19 +29,9 @@ SPEC = {
 SAMPLER = {"chains": 4, "draws": 2000, "tune": 1000, "target_accept": 0.95, "low_rank": True, "fallback_tune": 1000}
 
 
-def reference_file() -> Path:
-    folder = os.environ.get("EVERMIX_REFERENCE_DATA")
-    if folder:
-        return Path(folder) / "pymc_marketing" / "mmm_example.csv"
-    reason = "EVERMIX_REFERENCE_DATA names no folder with pymc_marketing/mmm_example.csv"
-    if os.environ.get("EVERMIX_REQUIRE_REAL") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 @pytest.fixture(scope="module")
 def panel() -> pd.DataFrame:
-    source = pd.read_csv(reference_file(), parse_dates=["date_week"])
+    source = pd.read_csv(reference_file("pymc_marketing/mmm_example.csv"), parse_dates=["date_week"])
     names = {"y": "target", "x1": "spend.x1", "x2": "spend.x2", "event_1": "event.event_1", "event_2": "event.event_2"}
     panel = source[list(names)].rename(columns=names)
     panel.insert(0, "geo", "all")

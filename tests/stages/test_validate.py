@@ -1,13 +1,12 @@
 import hashlib
 import json
-import os
 from datetime import date, timedelta
-from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
 from deliveries import AS_OF, PROJECT, csv_bytes, model_params, weekly_text
+from reference import reference_file
 
 from evermix.config import parse_params
 from evermix.core.panel import type_rows
@@ -101,12 +100,7 @@ REAL = [
 @pytest.mark.real
 @pytest.mark.parametrize("name", REAL)
 def test_reference_feeds_replayed_week_by_week_have_no_fault(name):
-    folder = os.environ.get("EVERMIX_REFERENCE_DATA")
-    if not folder and os.environ.get("EVERMIX_REQUIRE_REAL") == "1":
-        pytest.fail("EVERMIX_REFERENCE_DATA is not set, and EVERMIX_REQUIRE_REAL=1 asks for it")
-    if not folder:
-        pytest.skip("EVERMIX_REFERENCE_DATA is not set")
-    frame = read_table((Path(folder) / name).read_bytes(), "csv").frame
+    frame = read_table(reference_file(name).read_bytes(), "csv").frame
     seen = recognise(frame, name, "csv")
     brand = yaml.safe_load((PROJECT / "params.yaml").read_text())["models"]["brand"]
     params = parse_params({"models": {"m": brand | {"source": seen.source, "columns": seen.columns}}}, name).model("m")
