@@ -13,6 +13,7 @@ from evermix.core.close import WeekOutcome
 from evermix.engines.history import History, read_branch_file
 from evermix.engines.registry import Registry
 from evermix.engines.store import Store, hash_bytes, read_json, write_bytes, write_json
+from evermix.errors import StoreError
 from evermix.records import VersionFile
 
 if TYPE_CHECKING:
@@ -179,7 +180,9 @@ def _republish(
                     "panel.parquet": history.file_at(commit, f"live/{history.model}/panel.parquet"),
                 }
                 for part, data in parts.items():
-                    write_bytes(Path(name) / part, data or b"")
+                    if data is None:
+                        raise StoreError(f"{version_id}: commit {commit} lacks {part}. Run `git fsck` on the history.")
+                    write_bytes(Path(name) / part, data)
                 version = VersionFile.model_validate_json(text)
                 tags = {"as_of": version.as_of, "git_commit": commit, "republished": "true"}
                 tags |= _tags_after(events).get(version_id, {})

@@ -101,11 +101,7 @@ class Loop:
         else:
             first = date.fromisoformat(last) + timedelta(weeks=1)
         weeks = list(_mondays(first, date.fromisoformat(through)))
-        return [] if self._done(through) else weeks or [through]
-
-    def _done(self, as_of: str) -> bool:
-        last = ledger.last_decided(self.events())
-        return last is not None and as_of <= last and self._is_closed(as_of)
+        return [] if self._is_closed(through) else weeks or [through]
 
     # -- the verbs -----------------------------------------------------------
 
