@@ -66,8 +66,9 @@ def changed_settings(params: ModelParams, champion: VersionFile) -> list[str]:
         today[f"columns.{role}"], theirs[f"columns.{role}"] = now[role], then[role]
     for name in set(now["channels"]) & set(then["channels"]):
         key = f"columns.channels.{name}"
-        today[key] = _without(now["channels"][name], "launched")
-        theirs[key] = _without(then["channels"][name], "launched")
+        today[key], theirs[key] = (
+            {column: side["channels"][name][column] for column in ("spend", "exposure")} for side in (now, then)
+        )
     return sorted(name for name in today if _canonical(today[name]) != _canonical(theirs[name]))
 
 

@@ -132,7 +132,7 @@ def value_columns(columns: ColumnParams) -> dict[str, tuple[str, str]]:
     out |= {f"spend.{name}": (c.spend, "sum") for name, c in channels}
     out |= {f"exposure.{name}": (c.exposure, "sum") for name, c in channels if c.exposure is not None}
     out |= {f"control.{name}": (c.column, c.aggregate) for name, c in columns.controls.items()}
-    out |= {f"event.{name}": (c.column, c.aggregate) for name, c in columns.events.items()}
+    out |= {f"event.{name}": (c.column, c.aggregate) for name, c in columns.delivered_events().items()}
     return out
 
 

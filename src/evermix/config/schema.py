@@ -1,20 +1,19 @@
-"""The strict schema of ``params.yaml`` and the one place that reads ``EVERMIX_*`` variables.
+"""The strict schema of ``params.yaml``: computed results depend on it alone.
 
-Computed results depend on the params alone; addresses, secrets and places on the
-environment alone.  No key has a default here, since DVC cannot see a default.
+No key has a default here, since DVC cannot see a default; a key that may be left out means "none of it",
+so that leaving it out and writing ``null``, ``false`` or an empty list are the same.
 """
 
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from evermix.errors import ConfigError
 
@@ -22,6 +21,19 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 Count = Annotated[int, Field(ge=0)]
+
+
+def _is_monday(text: str) -> str:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = None
+    if day is None or day.weekday():
+        raise ValueError("expected a Monday as YYYY-MM-DD in quotes")
+    return text
+
+
+Monday = Annotated[str, AfterValidator(_is_monday)]
 Aggregate = Literal["sum", "mean", "max", "min", "last"]
 
 
@@ -33,10 +45,18 @@ class SourceParams(_Strict):
     """Where a model's data come from and how its rows are dated."""
 
     path: str
-    format: Literal["csv", "parquet"]
+    format: Literal["csv", "parquet", "sql"]
     frequency: Literal["weekly", "daily"]
     label: Literal["start", "end"]
     week_start: Literal["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"]
+    query: str | None = None
+    plan: str | None = None
+
+    @model_validator(mode="after")
+    def _sql_has_a_query(self) -> SourceParams:
+        if (self.format == "sql") != (self.query is not None):
+            raise ValueError("query is due with format sql, and with no other")
+        return self
 
 
 class TargetColumn(_Strict):
@@ -47,11 +67,17 @@ class TargetColumn(_Strict):
 
 
 class ChannelColumns(_Strict):
-    """The columns of one channel; ``launched`` is the Monday of its first week, None: always there."""
+    """The columns of one channel.
+
+    ``launched`` is the Monday of its first week, None: always there; ``retired`` the Monday of the first week
+    without it; ``bursty``: weeks without spend are usual, so that a sudden zero says nothing.
+    """
 
     spend: str
     exposure: str | None
-    launched: str | None
+    launched: Monday | None
+    retired: Monday | None = None
+    bursty: bool = False
 
 
 class InputColumn(_Strict):
@@ -59,6 +85,13 @@ class InputColumn(_Strict):
 
     column: str
     aggregate: Aggregate
+
+
+class HolidayCalendar(_Strict):
+    """An event made of a market's public holidays: how many fall into each week.  No column of the source."""
+
+    calendar: str
+    subdivision: str | None
 
 
 class ColumnParams(_Strict):
@@ -69,7 +102,15 @@ class ColumnParams(_Strict):
     target: TargetColumn
     channels: dict[Name, ChannelColumns]
     controls: dict[Name, InputColumn]
-    events: dict[Name, InputColumn]
+    events: dict[Name, InputColumn | HolidayCalendar]
+
+    def delivered_events(self) -> dict[str, InputColumn]:
+        """Return the events that are columns of the source."""
+        return {name: event for name, event in self.events.items() if isinstance(event, InputColumn)}
+
+    def holiday_calendars(self) -> dict[str, HolidayCalendar]:
+        """Return the events that are made from a calendar."""
+        return {name: event for name, event in self.events.items() if isinstance(event, HolidayCalendar)}
 
 
 class SamplerParams(_Strict):
@@ -92,6 +133,7 @@ class ValidationParams(_Strict):
     target_jump: Positive
     spend_jump: Positive
     max_zero_target_share: Share
+    personal_data_allowed: list[str] = []
 
 
 class MonitorParams(_Strict):
@@ -163,6 +205,20 @@ class GateParams(_Strict):
     approval_expires_weeks: Annotated[int, Field(ge=1)]
 
 
+class MaskedWeeks(_Strict):
+    """Weeks whose target says nothing of the model: their inputs count, their target is neither fitted nor scored."""
+
+    first: Monday
+    last: Monday
+    why: str
+
+    @model_validator(mode="after")
+    def _first_comes_first(self) -> MaskedWeeks:
+        if self.first > self.last:
+            raise ValueError(f"first {self.first} is after last {self.last}")
+        return self
+
+
 class ModelParams(_Strict):
     """One model: a brand or market with its source, columns, spec and thresholds."""
 
@@ -173,6 +229,7 @@ class ModelParams(_Strict):
     recipe: Annotated[int, Field(ge=1)]
     sampler: SamplerParams
     label_delay_weeks: Count
+    masked_weeks: list[MaskedWeeks] = []
     validation: ValidationParams
     monitor: MonitorParams
     rules: list[Rule]
@@ -199,7 +256,7 @@ class ModelParams(_Strict):
             if channel.exposure is not None:
                 out[f"exposure.{name}"] = channel.exposure
         out |= {f"control.{name}": column.column for name, column in c.controls.items()}
-        out |= {f"event.{name}": column.column for name, column in c.events.items()}
+        out |= {f"event.{name}": column.column for name, column in c.delivered_events().items()}
         return out
 
 
@@ -250,60 +307,3 @@ def _fault_line(where: str, fault: Mapping[str, Any]) -> str:
     if isinstance(got, str) and fault["type"] in {"float_type", "int_type"}:
         hint = " (YAML reads 1e-4 as text: write 1.0e-4)"
     return f"{where}: {key}{shown}: {fault['msg']}{hint}"
-
-
-@dataclass(frozen=True)
-class Environment:
-    """Places and addresses, all from ``EVERMIX_*`` variables.
-
-    Attributes
-    ----------
-    project : Path
-        The folder that holds ``params.yaml`` and ``dvc.yaml``; never written to by a run.
-    home : Path
-        All state: history, work clones, registry, reports, Airflow.
-    """
-
-    project: Path
-    home: Path
-    tracking_uri: str
-    history_url: str
-    dvc_remote_url: str
-
-    @classmethod
-    def read(cls) -> Environment:
-        """Read the variables once; every place is absolute."""
-        project = _find_project()
-        home = Path(os.environ.get("EVERMIX_HOME") or project / ".evermix").expanduser().resolve()
-        if home.exists() and not home.is_dir():
-            raise ConfigError(f"EVERMIX_HOME: got {home}, a file; expected a folder, or a place where one can be made.")
-        return cls(
-            project=project,
-            home=home,
-            tracking_uri=os.environ.get("EVERMIX_TRACKING_URI", ""),
-            history_url=os.environ.get("EVERMIX_HISTORY_URL") or str(home / "history.git"),
-            dvc_remote_url=os.environ.get("EVERMIX_DVC_REMOTE_URL") or str(home / "dvc-remote"),
-        )
-
-    def source_path(self, path: str) -> str:
-        """Return a source path with ``{home}`` filled in and relative ones laid on the project."""
-        filled = path.replace("{home}", str(self.home))
-        if "://" in filled or Path(filled).is_absolute():
-            return filled
-        return str(self.project / filled)
-
-
-def _find_project() -> Path:
-    named = os.environ.get("EVERMIX_PROJECT")
-    if named:
-        return Path(named).expanduser().resolve()
-    here = Path.cwd().resolve()
-    for folder in (here, *here.parents):
-        if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
-            return folder
-    checkout = Path(__file__).resolve().parents[2]
-    if (checkout / "params.yaml").is_file():
-        return checkout
-    raise ConfigError(
-        f"{here}: no params.yaml with a dvc.yaml here or above. Go to your evermix project, or set EVERMIX_PROJECT."
-    )

@@ -1,0 +1,66 @@
+"""The one place that reads ``EVERMIX_*`` variables: places, addresses and nothing that a result depends on."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from evermix.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Places and addresses, all from ``EVERMIX_*`` variables.
+
+    Attributes
+    ----------
+    project : Path
+        The folder that holds ``params.yaml`` and ``dvc.yaml``; never written to by a run.
+    home : Path
+        All state: history, work clones, registry, reports, Airflow.
+    """
+
+    project: Path
+    home: Path
+    tracking_uri: str
+    history_url: str
+    dvc_remote_url: str
+
+    @classmethod
+    def read(cls) -> Environment:
+        """Read the variables once; every place is absolute."""
+        project = _find_project()
+        home = Path(os.environ.get("EVERMIX_HOME") or project / ".evermix").expanduser().resolve()
+        if home.exists() and not home.is_dir():
+            raise ConfigError(f"EVERMIX_HOME: got {home}, a file; expected a folder, or a place where one can be made.")
+        return cls(
+            project=project,
+            home=home,
+            tracking_uri=os.environ.get("EVERMIX_TRACKING_URI", ""),
+            history_url=os.environ.get("EVERMIX_HISTORY_URL") or str(home / "history.git"),
+            dvc_remote_url=os.environ.get("EVERMIX_DVC_REMOTE_URL") or str(home / "dvc-remote"),
+        )
+
+    def source_path(self, path: str) -> str:
+        """Return a source path with ``{home}`` filled in and relative ones laid on the project."""
+        filled = path.replace("{home}", str(self.home))
+        if "://" in filled or Path(filled).is_absolute():
+            return filled
+        return str(self.project / filled)
+
+
+def _find_project() -> Path:
+    named = os.environ.get("EVERMIX_PROJECT")
+    if named:
+        return Path(named).expanduser().resolve()
+    here = Path.cwd().resolve()
+    for folder in (here, *here.parents):
+        if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
+            return folder
+    checkout = Path(__file__).resolve().parents[3]
+    if (checkout / "params.yaml").is_file():
+        return checkout
+    raise ConfigError(
+        f"{here}: no params.yaml with a dvc.yaml here or above. Go to your evermix project, or set EVERMIX_PROJECT."
+    )
