@@ -26,6 +26,7 @@ class Environment:
     tracking_uri: str
     history_url: str
     dvc_remote_url: str
+    s3_endpoint_url: str = ""
 
     @classmethod
     def read(cls) -> Environment:
@@ -40,6 +41,7 @@ class Environment:
             tracking_uri=os.environ.get("EVERMIX_TRACKING_URI", ""),
             history_url=os.environ.get("EVERMIX_HISTORY_URL") or str(home / "history.git"),
             dvc_remote_url=os.environ.get("EVERMIX_DVC_REMOTE_URL") or str(home / "dvc-remote"),
+            s3_endpoint_url=os.environ.get("EVERMIX_S3_ENDPOINT_URL", ""),
         )
 
     def source_path(self, path: str) -> str:
