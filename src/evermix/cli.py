@@ -50,8 +50,12 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_start(add: Callable[..., Any]) -> None:
     from evermix import commands as do
 
-    c = add("init", "write a model entry for a CSV or Parquet file into params.yaml", do.init)
-    c.add_argument("--source", required=True, help="path, glob or fsspec URL of the data")
+    c = add("init", "write a model entry for a file or a database query into params.yaml", do.init)
+    c.add_argument(
+        "--source", required=True, help="path, glob, fsspec URL or, with --query, SQLAlchemy URL of the data"
+    )
+    c.add_argument("--query", help="what to ask a database: select ...")
+    c.add_argument("--label", choices=["start", "end"], help="weekly rows are dated by this day of their week")
     c.add_argument("--name", required=True, help="name of the new model: a-z, 0-9 and _")
     c.add_argument("--yes", action="store_true", help="ask nothing")
     c.add_argument("--force", action="store_true", help="replace an entry of that name")
@@ -73,7 +77,11 @@ def _add_week(add: Callable[..., Any]) -> None:
     def as_of(command: Any, required: bool = True) -> None:
         command.add_argument("--as-of", required=required, help="Monday of the week to close, YYYY-MM-DD")
 
-    as_of(add("week", "close a week, and the pending ones before it: the whole loop without Airflow", do.week, "one"))
+    c = add("week", "close a week, and the pending ones before it: the whole loop without Airflow", do.week, "one")
+    as_of(c)
+    c.add_argument(
+        "--dry-run", action="store_true", help="say what would happen and how long it would take, do nothing"
+    )
     c = add("replay", "close every week of a range in order", do.replay, "one")
     c.add_argument("--from", dest="first", required=True, help="first Monday, YYYY-MM-DD")
     c.add_argument("--to", dest="last", required=True, help="last Monday, YYYY-MM-DD")
@@ -98,6 +106,8 @@ def _add_look(add: Callable[..., Any]) -> None:
     add("history", "show what every decided week did and why", do.history, "any")
     c = add("status", "show champion, freshness and pending approval of every model", do.status, "any")
     c.add_argument("--no-registry", action="store_true", help="do not compare with MLflow, which saves its import")
+    c = add("verify", "check that ledger, draws, snapshots and caches still are what was recorded", do.verify, "any")
+    c.add_argument("--no-registry", action="store_true", help="do not compare with MLflow, which saves its import")
 
 
 def _add_person(add: Callable[..., Any]) -> None:
@@ -112,6 +122,21 @@ def _add_person(add: Callable[..., Any]) -> None:
     c.add_argument("--reconcile", action="store_true", help="make MLflow say what the history says")
     c.add_argument("--by", help="who does it (default: you)")
     c.add_argument("--reason", default="", help="why, for the ledger")
+    orders = {
+        "accept": ("waive faults of a quarantined week, so that it is computed all the same", do.accept),
+        "freeze": ("stop fits and questions of a model; its weeks are scored and its champion serves", do.freeze),
+        "unfreeze": ("end a freeze", do.unfreeze),
+        "refit": ("ask for a refit with the next week", do.refit),
+    }
+    for name, (text, run) in orders.items():
+        c = add(name, text, run, "one")
+        c.add_argument("--reason", required=True, help="why, for the ledger")
+        c.add_argument("--by", help="who orders it (default: you)")
+        if name == "accept":
+            c.add_argument("--as-of", required=True, help="Monday of the quarantined week, YYYY-MM-DD")
+            c.add_argument(
+                "--fault", required=True, action="append", help="a rule named in its report; may be repeated"
+            )
     c = add("rollback", "go back to the champion before the present one", do.rollback, "one")
     c.add_argument("--to", help="version id to go back to (default: the previous champion)")
     c.add_argument("--by", help="who does it (default: you)")

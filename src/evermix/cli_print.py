@@ -104,6 +104,25 @@ def weeks_text(outcomes: list[dict[str, Any]]) -> str:
     return text
 
 
+def rehearsal_text(told: dict[str, Any]) -> str:
+    """Return what a week would do, in a few lines."""
+    if told["status"] == "closed":
+        return f"{told['model']} {told['as_of']} is closed; nothing would happen."
+    lines = [
+        f"{told['model']} {told['week']}: {told['decision'] or told['status']}",
+        *(f"  {r}" for r in told["reasons"]),
+    ]
+    if told["status"] == "rehearsed":
+        seconds = told["expected_seconds"]
+        how_long = (
+            "none was computed here yet, so how long is not known" if seconds is None else f"about {seconds:.0f} s"
+        )
+        lines.append(f"  a week {'with' if told['fits'] else 'without'} a fit: {how_long}")
+    if len(told["pending"]) > 1:
+        lines.append(f"  then, not rehearsed: {', '.join(told['pending'][1:])}")
+    return "\n".join(lines)
+
+
 def history_text(weeks: list[dict[str, Any]]) -> str:
     """Return the history as a table."""
     if not weeks:
@@ -197,3 +216,17 @@ def demo_text(summary: dict[str, Any]) -> str:
     """Return the end of the demo: its weeks and where to look."""
     rest = {key: value for key, value in summary.items() if key != "weeks"}
     return f"{history_text(summary['weeks'])}\n\n{fields_text(rest)}"
+
+
+def verify_text(report: dict[str, Any]) -> str:
+    """Return per model what was checked and every finding: where, what, value, what was expected, what to do."""
+    lines = []
+    for model in report["models"]:
+        checked = ", ".join(f"{number} {what}" for what, number in model["checked"].items())
+        lines.append(f"{model['model']}: {'clean' if model['clean'] else 'NOT CLEAN'} (checked: {checked})")
+        lines += [
+            f"  {f['where']}: {f['what']}; got {f['value']}, expected {f['expected']}. {f['action']}"
+            for f in model["findings"]
+        ]
+        lines += [f"  note: {note}" for note in model["notes"]]
+    return "\n".join(lines)

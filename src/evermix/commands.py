@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evermix import cli_print as out
-from evermix.errors import ConfigError, DataError
+from evermix.errors import ConfigError, DataError, StoreError
 
 if TYPE_CHECKING:
     from evermix.config import Environment
@@ -54,10 +54,11 @@ def _models(args: argparse.Namespace) -> tuple[Environment, Any, list[str]]:
 
 
 def init(args: argparse.Namespace) -> None:
-    """Write a model entry for a file."""
+    """Write a model entry for a file or a query."""
     from evermix.stages import init as verb
 
-    summary = verb.run(_env(), args.source, args.name, args.yes, out.ask, args.force)
+    origin = verb.Origin(args.source, args.query, args.label)
+    summary = verb.run(_env(), origin, args.name, args.yes, out.ask, args.force)
     if summary["written"]:
         _write_manifest()
     out.show(args, summary, out.init_text)
@@ -107,7 +108,12 @@ def demo(args: argparse.Namespace) -> None:
 
 
 def week(args: argparse.Namespace) -> None:
-    """Close a week and the pending ones before it."""
+    """Close a week and the pending ones before it, or say what that would do."""
+    if args.dry_run:
+        from evermix.stages.rehearse import rehearse
+
+        out.show(args, rehearse(_loop(args), _week_of(args)), out.rehearsal_text)
+        return
     *caught_up, outcome = _loop(args).week(_week_of(args))
     out.show(args, {**outcome, "caught_up": caught_up}, lambda _: out.weeks_text([*caught_up, outcome]))
 
@@ -217,3 +223,45 @@ def rollback(args: argparse.Namespace) -> None:
     from evermix.stages import answer as verb
 
     out.show(args, verb.rollback(_loop(args), args.to, _by(args), args.reason), out.fields_text)
+
+
+def accept(args: argparse.Namespace) -> None:
+    """Waive faults of a quarantined week."""
+    from evermix.stages import order as verb
+
+    out.show(args, verb.accept(_loop(args), _week_of(args), args.fault, _by(args), args.reason), out.fields_text)
+
+
+def freeze(args: argparse.Namespace) -> None:
+    """Freeze a model."""
+    from evermix.stages import order as verb
+
+    out.show(args, verb.freeze(_loop(args), True, _by(args), args.reason), out.fields_text)
+
+
+def unfreeze(args: argparse.Namespace) -> None:
+    """End a freeze."""
+    from evermix.stages import order as verb
+
+    out.show(args, verb.freeze(_loop(args), False, _by(args), args.reason), out.fields_text)
+
+
+def refit(args: argparse.Namespace) -> None:
+    """Ask for a refit."""
+    from evermix.stages import order as verb
+
+    out.show(args, verb.request_refit(_loop(args), _by(args), args.reason), out.fields_text)
+
+
+def verify(args: argparse.Namespace) -> None:
+    """Check that what was recorded is unchanged."""
+    from evermix.stages.verify import run as verb
+
+    env, _, models = _models(args)
+    report = verb(env, models, not args.no_registry, out.progress)
+    out.show(args, report, out.verify_text)
+    if not report["clean"]:
+        # The report is the answer already: a second JSON document after it could not be parsed.
+        args.json = False
+        count = sum(len(model["findings"]) for model in report["models"])
+        raise StoreError(f"verify: {count} finding(s), listed above: something is changed, cut or missing.")

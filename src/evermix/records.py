@@ -28,7 +28,10 @@ class Fault(Record):
 
 
 class ValidationReport(Record):
-    """What the contract found in one snapshot; accepted when there is no fault."""
+    """What the contract found in one snapshot; accepted when there is no fault.
+
+    ``masked`` are the weeks whose target was blanked, as params ask.
+    """
 
     model: str
     as_of: str
@@ -40,6 +43,7 @@ class ValidationReport(Record):
     last_week: str | None
     held_back: list[str]
     late_targets: list[str]
+    masked: list[str] = []
 
 
 class Cell(Record):
@@ -134,7 +138,10 @@ class Verdict(Record):
 
 
 class VersionFile(Record):
-    """All that is needed, with its draws, to predict with a version and to compare another with it."""
+    """All that is needed, with its draws, to predict with a version and to compare another with it.
+
+    ``masked_weeks`` are the weeks whose target its fit did not see (params of then).
+    """
 
     id: str
     model: str
@@ -150,3 +157,4 @@ class VersionFile(Record):
     observed_hash: str
     draws_hash: str
     noise_sd: float
+    masked_weeks: list[str] = []

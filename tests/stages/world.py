@@ -117,6 +117,7 @@ def write_week(store: Store, panel: pd.DataFrame, before: pd.DataFrame | None = 
     """Write what open and validate leave for an accepted delivery."""
     as_of = panel["week"].max().strftime("%Y-%m-%d")
     write_json(store.week, {"model": store.model, "as_of": as_of, "reconstructed": False})
+    write_json(store.orders, {"waivers": [], "frozen": None, "refit": None})
     write_report(store, as_of, "accepted")
     write_bytes(store.validated / "panel.parquet", panel_bytes(panel))
     write_json(store.validated / "diff.json", diff_panels(before, panel).model_dump())
@@ -144,6 +145,7 @@ def write_report(store: Store, as_of: str, status: str) -> None:
 
 def write_quarantine(store: Store, as_of: str) -> None:
     write_json(store.week, {"model": store.model, "as_of": as_of, "reconstructed": False})
+    write_json(store.orders, {"waivers": [], "frozen": None, "refit": None})
     write_report(store, as_of, "quarantined")
     write_json(store.validated / "diff.json", {"status": "quarantined: no panel to compare"})
 

@@ -1,6 +1,15 @@
-"""What a team sets: ``params.yaml`` (results) and ``EVERMIX_*`` variables (places, addresses)."""
+"""What a team sets: ``params.yaml`` (results), ``alerts.yaml`` (who is told) and ``EVERMIX_*`` variables (places)."""
 
 from evermix.config.environment import Environment
+from evermix.config.operations import (
+    Deadlines,
+    Operations,
+    Route,
+    airflow_url,
+    has_operations,
+    load_operations,
+    parse_operations,
+)
 from evermix.config.schema import (
     ChannelColumns,
     Check,
@@ -21,15 +30,22 @@ __all__ = [
     "ChannelColumns",
     "Check",
     "ColumnParams",
+    "Deadlines",
     "Environment",
     "HolidayCalendar",
     "InputColumn",
     "MaskedWeeks",
     "ModelParams",
     "MonitorParams",
+    "Operations",
     "Params",
+    "Route",
     "Rule",
     "SourceParams",
+    "airflow_url",
+    "has_operations",
+    "load_operations",
     "load_params",
+    "parse_operations",
     "parse_params",
 ]

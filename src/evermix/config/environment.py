@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,8 +46,10 @@ class Environment:
         )
 
     def source_path(self, path: str) -> str:
-        """Return a source path with ``{home}`` filled in and relative ones laid on the project."""
+        """Return a source path with ``{home}`` filled in and relative ones laid on the project; secrets stay out."""
         filled = path.replace("{home}", str(self.home))
+        if filled.startswith("sqlite:///") and not filled.startswith("sqlite:////"):
+            return f"sqlite:///{self.project / filled.removeprefix('sqlite:///')}"
         if "://" in filled or Path(filled).is_absolute():
             return filled
         return str(self.project / filled)
@@ -66,3 +69,36 @@ def _find_project() -> Path:
     raise ConfigError(
         f"{here}: no params.yaml with a dvc.yaml here or above. Go to your evermix project, or set EVERMIX_PROJECT."
     )
+
+
+def fill_placeholders(text: str, where: str) -> tuple[str, dict[str, str]]:
+    """Return a text with each ``${EVERMIX_...}`` replaced by its variable, and the values by placeholder.
+
+    Called where the value is used, so that secrets stand in no params, snapshot, message or ledger.
+
+    Parameters
+    ----------
+    where : str
+        What the text is, for the message.
+
+    Raises
+    ------
+    ConfigError
+        A variable is not set, or a placeholder names one that is not evermix's.
+    """
+    values = {}
+    for placeholder, name in set(re.findall(r"(\$\{([^}]*)\})", text)):
+        if not re.fullmatch(r"EVERMIX_[A-Z0-9_]+", name):
+            raise ConfigError(f"{where}: got {placeholder}, expected ${{EVERMIX_...}}. Rename the variable.")
+        if not os.environ.get(name):
+            raise ConfigError(f"{where}: names {placeholder}, which is not set. Set {name} where evermix runs.")
+        values[placeholder] = os.environ[name]
+    for placeholder, value in values.items():
+        text = text.replace(placeholder, value)
+    return text, values
+
+
+def s3_options() -> dict[str, str]:
+    """Return what fsspec needs to reach an S3 service that is not Amazon's: ``EVERMIX_S3_ENDPOINT_URL``."""
+    endpoint = os.environ.get("EVERMIX_S3_ENDPOINT_URL", "")
+    return {"endpoint_url": endpoint} if endpoint else {}

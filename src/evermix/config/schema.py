@@ -134,6 +134,7 @@ class ValidationParams(_Strict):
     spend_jump: Positive
     max_zero_target_share: Share
     personal_data_allowed: list[str] = []
+    max_rewritten_share: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
 
 
 class MonitorParams(_Strict):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from evermix.config import ColumnParams, ModelParams
+from evermix.config import ColumnParams, MaskedWeeks, ModelParams
 from evermix.records import SnapshotDiff, VersionFile
 
 
@@ -54,12 +54,14 @@ def changed_settings(params: ModelParams, champion: VersionFile) -> list[str]:
         "spec": params.spec,
         "recipe": params.recipe,
         "sampler": _without(params.sampler.model_dump(), "seed"),
+        "masked_weeks": masked_mondays(params.masked_weeks, champion.fitted_through),
     }
     theirs = {
         "kind": champion.kind,
         "spec": champion.spec,
         "recipe": champion.recipe,
         "sampler": _without(champion.sampler, "seed"),
+        "masked_weeks": [week for week in champion.masked_weeks if week <= champion.fitted_through],
     }
     now, then = params.columns.model_dump(), champion.columns
     for role in ("date", "geo", "target", "controls", "events"):
@@ -70,6 +72,15 @@ def changed_settings(params: ModelParams, champion: VersionFile) -> list[str]:
             {column: side["channels"][name][column] for column in ("spend", "exposure")} for side in (now, then)
         )
     return sorted(name for name in today if _canonical(today[name]) != _canonical(theirs[name]))
+
+
+def masked_mondays(masked: Sequence[MaskedWeeks], through: str) -> list[str]:
+    """Return every masked week up to one, as ISO Mondays in order."""
+    out: set[str] = set()
+    for span in masked:
+        days = pd.date_range(span.first, min(span.last, through), freq="7D")
+        out |= {day.strftime("%Y-%m-%d") for day in days}
+    return sorted(out)
 
 
 def weeks_between(first: str, last: str) -> float:

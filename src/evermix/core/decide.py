@@ -16,7 +16,8 @@ from typing import Any
 import pandas as pd
 
 from evermix.config import ModelParams, Rule
-from evermix.core.changes import launched_columns
+from evermix.core.changes import launched_columns, masked_mondays
+from evermix.core.orders import obey
 from evermix.records import Decision, DecisionName, RuleOutcome, VersionFile
 
 Evidence = Mapping[str, float | bool | None]
@@ -101,15 +102,18 @@ def decide_week(
     evidence: Evidence,
     quarantined: bool,
     pending: Pending | None,
+    orders: Mapping[str, Any],
 ) -> tuple[Decision, list[str]]:
     """Return the decision of a week, not yet with its request, and the rules that it covers.
 
-    A quarantined delivery has no panel, so whatever the table says, nothing is fitted on it.
+    A quarantined delivery has no panel, so whatever the table says, nothing is fitted on it.  What people have
+    ordered (`evermix.core.orders.orders_for`) comes after the table.
     """
     judged = judge_evidence(params.rules, evidence, pending)
     decision, reasons = judged.decision, judged.reasons
     if quarantined and decision != "quarantine":
         decision, reasons = "quarantine", ["the delivery breaks the model's data contract, and no rule said so"]
+    decision, reasons = obey(decision, reasons, orders)
     record = Decision(
         model=model,
         as_of=as_of,
@@ -120,7 +124,7 @@ def decide_week(
         request=None,
         requested_now=decision in REQUESTING,
     )
-    return record, judged.covers
+    return record, judged.covers if record.requested_now else []
 
 
 def build_request(
@@ -147,6 +151,7 @@ def build_request(
         "basis": champion.basis if champion is not None else None,
         "champion": champion.id if champion is not None else None,
         "fitted_through": last.strftime("%Y-%m-%d"),
+        "masked_weeks": masked_mondays(params.masked_weeks, panel["week"].max().strftime("%Y-%m-%d")),
     }
     named = {f"{kind}.{c}" for c in settings["columns"]["channels"] for kind in ("spend", "exposure")}
     kept = [c for c in map(str, panel) if not c.startswith(("spend.", "exposure.")) or c in named]

@@ -20,7 +20,8 @@ def append(events: list[Event], kind: str, as_of: str, at: str, by: str, **detai
     events : list of Event
         The ledger so far, oldest first.
     kind : str
-        ``decision``, ``verdict``, ``approval``, ``promotion``, ``rollback`` or ``waiver``.
+        ``decision``, ``verdict``, ``approval``, ``promotion``, ``rollback``, or an order of a person:
+        ``waiver``, ``freeze``, ``unfreeze``, ``refit_request``.
     as_of : str
         Monday of the week that the event belongs to, ISO date.
     at : str
@@ -89,6 +90,15 @@ def decision_of(events: list[Event], as_of: str) -> Event | None:
     """Return the decision that holds for a week: its last one, since a quarantined week may be healed."""
     found = [event for event in events if event["event"] == "decision" and event["as_of"] == as_of]
     return found[-1] if found else None
+
+
+def quarantine_stands(events: list[Event], as_of: str, snapshot: str) -> bool:
+    """Return whether a week is quarantined on these very bytes, and nobody has waived a fault of it since."""
+    decided = decision_of(events, as_of)
+    if decided is None or decided["decision"] != "quarantine" or decided["snapshot"] != snapshot:
+        return False
+    later = events[decided["seq"] + 1 :]
+    return not any(event["event"] == "waiver" and event["as_of"] == as_of for event in later)
 
 
 def fold_weeks(events: list[Event], model: str) -> list[dict[str, Any]]:

@@ -14,6 +14,9 @@ from typing import Any
 
 from evermix.errors import StoreError
 
+# What is being written, beside its place: git ignores it, and the next process clears it away after a kill.
+DRAFT = ".draft-"
+
 
 class Store:
     """The places of one model inside one work clone.
@@ -33,6 +36,7 @@ class Store:
         self.snapshot = self.inputs / "snapshot"
         self.before = self.inputs / "live"
         self.week = self.inputs / "week.json"
+        self.orders = self.inputs / "orders.json"
         self.out = self.root / "out" / model
         self.validated = self.out / "validate"
         self.monitored = self.out / "monitor"
@@ -67,7 +71,7 @@ def write_text(path: Path, text: str) -> None:
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file at once or not at all: a reader sees the old bytes or the new ones."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{DRAFT}{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -85,7 +89,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 def fresh_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder that takes the place of ``path`` when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    draft = Path(tempfile.mkdtemp(dir=path.parent, prefix=f"{DRAFT}{path.name}."))
     try:
         yield draft
         draft.chmod(0o755)

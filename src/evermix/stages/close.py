@@ -6,13 +6,14 @@ can be computed again byte for byte, and what follows it, the registry's aliases
 
 from __future__ import annotations
 
+import json
 import shutil
 from typing import Any
 
 from evermix.config import Environment, ModelParams
 from evermix.core import ledger
 from evermix.core.close import Closing, WeekOutcome, close_week
-from evermix.engines.history import History
+from evermix.engines.history import History, end_open
 from evermix.engines.store import (
     Store,
     copy_folder,
@@ -43,13 +44,12 @@ def run(env: Environment, history: History, params: ModelParams, at: str) -> dic
     store = Store(history.root, history.model)
     as_of = read_json(store.week)["as_of"]
     restore_live(history)
-    subject = f"computed {history.model} {as_of}"
-    if history.subject() != subject:
-        history.commit(subject)
+    if history.computed_commit(as_of) is None:
+        history.commit(f"computed {history.model} {as_of}")
     if not store.validated.is_dir():
         history.dvc_checkout()
     history.dvc_push()
-    computed = history.git("rev-parse", "HEAD")
+    computed = str(history.computed_commit(as_of))
     outcome, version = _outcome(store)
     before = read_live(store)
     if version is not None:
@@ -62,6 +62,7 @@ def run(env: Environment, history: History, params: ModelParams, at: str) -> dic
     )
     _write_live(store, closing, version, outcome.decision)
     commit_closed(history, closing.events, f"closed {history.model} {as_of}", outcome.decision.decision)
+    end_open(history)
     project_aliases(env, store, closing.events)
     return {
         "model": history.model,
@@ -116,7 +117,7 @@ def _outcome(store: Store) -> tuple[WeekOutcome, VersionFile | None]:
             "request": version.request,
             "draws_hash": version.draws_hash,
             "observed_hash": version.observed_hash,
-            "basis_hash": hash_bytes(repr(sorted(version.basis.items())).encode()),
+            "basis_hash": hash_bytes(json.dumps(version.basis, sort_keys=True).encode()),
         }
     outcome = WeekOutcome(
         decision=decision,
@@ -149,6 +150,7 @@ def _version(store: Store) -> VersionFile:
         observed_hash=fit["observed_hash"],
         draws_hash=fit["draws_hash"],
         noise_sd=fit["noise_sd"],
+        masked_weeks=request["masked_weeks"],
     )
 
 

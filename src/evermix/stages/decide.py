@@ -26,7 +26,7 @@ def run(store: Store, params: ModelParams) -> Decision:
     asked = read_json(question) if question.is_file() else None
     pending = pending_question(asked, last, champion, params, as_of)
     decision, covers = decide_week(
-        store.model, as_of, params, evidence, quarantined=report.status == "quarantined", pending=pending
+        store.model, as_of, params, evidence, report.status == "quarantined", pending, read_json(store.orders)
     )
     if decision.decision == "quarantine":
         decision = decision.model_copy(update={"reasons": [*decision.reasons, *_faults(report)]})

@@ -11,9 +11,10 @@ from typing import Any
 import yaml
 
 import evermix
-from evermix.config import Environment
-from evermix.engines.history import History
-from evermix.engines.store import Store, copy_folder, fresh_folder, hash_bytes, read_json, write_json, write_text
+from evermix.config import Environment, ModelParams
+from evermix.core.ledger import Event
+from evermix.core.orders import orders_for
+from evermix.engines.store import DRAFT, Store, copy_folder, fresh_folder, hash_bytes, read_json, write_json, write_text
 from evermix.errors import StoreError
 
 _README = """# History of {model}
@@ -31,8 +32,10 @@ class _PlainDumper(yaml.SafeDumper):
         return True
 
 
-def open_week(env: Environment, history: History, as_of: str, snapshot: Path) -> None:
-    """Write the inputs of a week into the work clone; nothing of the clock, so that opening twice is harmless.
+def open_week(
+    env: Environment, store: Store, params: ModelParams, as_of: str, snapshot: Path, events: list[Event]
+) -> None:
+    """Write the inputs of a week into a work clone; nothing of the clock, so that opening twice is harmless.
 
     Parameters
     ----------
@@ -40,17 +43,19 @@ def open_week(env: Environment, history: History, as_of: str, snapshot: Path) ->
         Monday of the week, ISO date.
     snapshot : Path
         Folder with the snapshot's data file and ``about.json``.
+    events : list of Event
+        The ledger, for what people have ordered.
     """
-    store = Store(history.root, history.model)
-    history.configure_dvc()
-    _write_code(env, history.root, history.model)
-    write_text(history.root / "README.md", _README.format(model=history.model))
-    write_text(history.root / "params.yaml", _params_of(env.project / "params.yaml", history.model))
+    _write_code(env, store.root, store.model)
+    write_text(store.root / "README.md", _README.format(model=store.model))
+    write_text(store.root / "params.yaml", _params_of(params, store.model))
     copy_folder(snapshot, store.snapshot)
     _copy_live(store)
     about = read_json(snapshot / "about.json")
-    write_json(store.week, {"model": history.model, "as_of": as_of, "reconstructed": bool(about["cut_rows"])})
+    write_json(store.orders, orders_for(events, as_of, about["sha256"]))
     write_json(store.inputs / "code.json", code_of(env.project))
+    # Last, since it is what says that the week is open.
+    write_json(store.week, {"model": store.model, "as_of": as_of, "reconstructed": bool(about["cut_rows"])})
 
 
 def code_of(project: Path) -> dict[str, Any]:
@@ -85,10 +90,9 @@ def _copy_live(store: Store) -> None:
         write_json(draft / "about.json", {"champion": champion})
 
 
-def _params_of(path: Path, model: str) -> str:
-    data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    entry = {"models": {model: data["models"][model]}}
-    text = yaml.dump(entry, Dumper=_PlainDumper, sort_keys=False, width=120)
+def _params_of(params: ModelParams, model: str) -> str:
+    # Written out whole, since DVC wants every key that a stage names, left out or not.
+    text = yaml.dump({"models": {model: params.model_dump()}}, Dumper=_PlainDumper, sort_keys=False, width=120)
     return f"# The params of this week, cut to its model.\n{text}"
 
 
@@ -109,5 +113,5 @@ def _write_code(env: Environment, root: Path, model: str) -> None:
         if (env.project / name).is_file():
             (root / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(env.project / name, root / name)
-    write_text(root / ".gitignore", ".venv/\n__pycache__/\n*.pyc\n.evermix/\n")
+    write_text(root / ".gitignore", f".venv/\n__pycache__/\n*.pyc\n.evermix/\n{DRAFT}*\n")
     write_text(root / ".dvcignore", "")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -11,14 +11,17 @@ from typing import Any
 
 from evermix.config import Environment, ModelParams, load_params
 from evermix.core import ledger
-from evermix.engines.history import History
+from evermix.core.orders import orders_for
+from evermix.engines.history import History, share_open, take_open
 from evermix.engines.models import load_kind
-from evermix.engines.store import Store, read_json, write_json
-from evermix.errors import ConfigError
+from evermix.engines.store import Store, read_json
+from evermix.errors import ConfigError, StoreError
 from evermix.stages import STAGES, close
+from evermix.stages.durations import remember_duration
 from evermix.stages.ingest import SnapshotSummary, take_snapshot
 from evermix.stages.open import open_week
 from evermix.stages.publish import project_aliases
+from evermix.stages.snapshots import keep_snapshot, known_weeks, lay_out_snapshot
 
 Say = Callable[[str], None]
 
@@ -85,18 +88,19 @@ class Loop:
         return self.store.week.is_file() and read_json(self.store.week)["as_of"] == as_of
 
     def _is_computed(self, as_of: str) -> bool:
-        return self.history.subject() == f"computed {self.model} {as_of}"
+        return self.history.computed_commit(as_of) is not None
 
     def pending(self, through: str) -> list[str]:
         """Return the weeks up to ``through`` that are not closed, in order, from the first one that is known."""
         with self.history.locked():
             self.history.sync()
-            return self._pending(through)
+            return self.pending_weeks(through)
 
-    def _pending(self, through: str) -> list[str]:
+    def pending_weeks(self, through: str) -> list[str]:
+        """Return the same, of a clone that is locked and synced already."""
         last = ledger.last_decided(self.events())
         if last is None:
-            known = sorted(p.name for p in self._snapshots().glob("*-*-*") if p.name <= through)
+            known = [week for week in known_weeks(self.env, self.model) if week <= through]
             first = date.fromisoformat(known[0] if known else through)
         else:
             first = date.fromisoformat(last) + timedelta(weeks=1)
@@ -114,15 +118,17 @@ class Loop:
             return self._ingest(as_of)
 
     def step(self, stage: str, as_of: str) -> dict[str, Any]:
-        """Bring a week up to one stage (``open`` or a DVC stage), whatever was done of it before."""
+        """Bring a week up to one stage (``open`` or a DVC stage), whatever was done of it before, here or elsewhere."""
         with self.history.locked():
             self.history.sync()
             if self._is_closed(as_of) and not self._is_computed(as_of):
                 return {"model": self.model, "as_of": as_of, "stage": stage, "status": "closed"}
+            take_open(self.history)
             if not self._prepare(as_of, take_new=False):
                 return {"model": self.model, "as_of": as_of, "stage": stage, "status": "waiting"}
             if stage != "open" and not self._is_computed(as_of):
-                self.history.repro(stage, self.say)
+                self._compute(stage)
+            share_open(self.history, f"{stage} {self.model} {as_of}")
             done = {"model": self.model, "as_of": as_of, "stage": stage, "status": "done"}
             # What was found is the answer of this stage; a broken delivery is an outcome, not an error.
             return done | read_json(self.store.validated / "report.json") if stage == "validate" else done
@@ -133,6 +139,7 @@ class Loop:
             self.history.sync()
             if self._is_closed(as_of) and not self._is_computed(as_of):
                 return self._already_closed(as_of)
+            take_open(self.history)
             return self._close_prepared(as_of) if self._prepare(as_of, take_new=False) else self._waiting(as_of)
 
     def week(self, as_of: str) -> list[dict[str, Any]]:
@@ -142,7 +149,7 @@ class Loop:
             if self._is_closed(as_of):
                 return [self._already_closed(as_of)]
             outcomes = []
-            pending = self._pending(as_of)
+            pending = self.pending_weeks(as_of)
             if len(pending) > 1:
                 self.say(f"{len(pending) - 1} earlier week(s) from {pending[0]} are open and are closed first")
             for monday in pending:
@@ -158,47 +165,62 @@ class Loop:
         return self._close_prepared(as_of) if self._prepare(as_of, take_new=True) else self._waiting(as_of)
 
     def _close_prepared(self, as_of: str) -> dict[str, Any]:
-        if self._is_quarantined(as_of) and not self._has_new_delivery(as_of):
+        if ledger.quarantine_stands(self.events(), as_of, self._snapshot_here()):
             return self._already_closed(as_of)
         if not self._is_computed(as_of):
-            self.history.repro(STAGES[-1], self.say)
-        at = datetime.now(UTC).isoformat(timespec="seconds")
-        return {"status": "closed", **close.run(self.env, self.history, self.params, at)}
+            self._compute(STAGES[-1])
+        return {"status": "closed", **close.run(self.env, self.history, self.params, _now())}
+
+    def _compute(self, stage: str) -> None:
+        started = time.monotonic()
+        self.history.repro(stage, self.say)
+        if stage == STAGES[-1]:
+            remember_duration(self.store, self.env, time.monotonic() - started)
 
     def _prepare(self, as_of: str, take_new: bool) -> bool:
         """Make the week open in the clone; False when its data are not there yet."""
         if self._is_computed(as_of):
             return True
-        stored = self._snapshots() / as_of / "latest.json"
-        if (take_new or not stored.is_file()) and self._ingest(as_of)["status"] == "waiting":
-            return False
-        snapshot = self._snapshots() / as_of / read_json(stored)["folder"]
-        if self._is_open(as_of) and not take_new and self._same_snapshot(snapshot):
-            return True
-        if self._is_quarantined(as_of) and self._same_snapshot(snapshot):
-            return True
+        with tempfile.TemporaryDirectory() as name:
+            snapshot = Path(name) / "snapshot"
+            sha256 = self._lay_out(as_of, snapshot, take_new)
+            if sha256 is None:
+                return False
+            events = self.events()
+            if ledger.quarantine_stands(events, as_of, sha256):
+                return True
+            if take_new or not self._is_open_with(as_of, sha256, orders_for(events, as_of, sha256)):
+                self._open(as_of, snapshot, events)
+        return True
+
+    def _lay_out(self, as_of: str, folder: Path, take_new: bool) -> str | None:
+        """Write the week's snapshot into a folder; return its hash, None while the source has no such week."""
+        about = None if take_new else lay_out_snapshot(self.env, self.model, as_of, folder)
+        if about is None:
+            if self._ingest(as_of)["status"] == "waiting":
+                return None
+            about = lay_out_snapshot(self.env, self.model, as_of, folder)
+        if about is None:
+            raise StoreError(f"{self.model} {as_of}: its snapshot went away. Run again; `git fsck` checks the history.")
+        return str(about["sha256"])
+
+    def _is_open_with(self, as_of: str, sha256: str, orders: dict[str, Any]) -> bool:
+        is_open = self._is_open(as_of) and self._snapshot_here() == sha256 and self.store.orders.is_file()
+        return is_open and read_json(self.store.orders) == orders
+
+    def _open(self, as_of: str, snapshot: Path, events: list[ledger.Event]) -> None:
         # A spec that no fit could take is refused before a week is opened for it.
         load_kind(self.params.kind).check(self.params.spec, self.params.columns.model_dump())
         self.history.discard()
-        open_week(self.env, self.history, as_of, snapshot)
-        return True
+        self.history.configure_dvc()
+        open_week(self.env, self.store, self.params, as_of, snapshot, events)
 
-    def _same_snapshot(self, folder: Path) -> bool:
-        here = self.store.snapshot / "about.json"
-        return here.is_file() and read_json(here)["sha256"] == read_json(folder / "about.json")["sha256"]
-
-    def _is_quarantined(self, as_of: str) -> bool:
-        decided = ledger.decision_of(self.events(), as_of)
-        return decided is not None and decided["decision"] == "quarantine"
-
-    def _has_new_delivery(self, as_of: str) -> bool:
-        decided = ledger.decision_of(self.events(), as_of)
-        return decided is None or read_json(self.store.snapshot / "about.json")["sha256"] != decided["snapshot"]
+    def _snapshot_here(self) -> str:
+        about = self.store.snapshot / "about.json"
+        return str(read_json(about)["sha256"]) if about.is_file() else ""
 
     def _ingest(self, as_of: str) -> dict[str, Any]:
-        folder = self._snapshots() / as_of
-        self._snapshots().mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self._snapshots(), prefix=".draft.") as name:
+        with tempfile.TemporaryDirectory() as name:
             draft = Path(name) / "snapshot"
             source = self.env.source_path(self.params.source.path)
             summary = take_snapshot(self.params, source, date.fromisoformat(as_of), draft)
@@ -206,14 +228,8 @@ class Loop:
             self._source_ends = summary.last_week
             if summary.status == "waiting":
                 return {"model": self.model, **summary.model_dump()}
-            sha256 = read_json(draft / "about.json")["sha256"]
-            target = folder / sha256[:16]
-            if not target.is_dir():
-                folder.mkdir(exist_ok=True)
-                shutil.move(str(draft), target)
-        arrived_at = datetime.now(UTC).isoformat(timespec="seconds")
-        write_json(folder / "latest.json", {"folder": target.name, "sha256": sha256, "arrived_at": arrived_at})
-        return {"model": self.model, **summary.model_dump(), "status": "stored", "arrived_at": arrived_at}
+            is_new = keep_snapshot(self.env, self.model, as_of, draft, _now())
+        return {"model": self.model, **summary.model_dump(), "status": "stored", "new": is_new}
 
     def _refuse_a_start_before_the_data(self, as_of: str, summary: SnapshotSummary) -> None:
         """A mistyped first week would be the ledger's start, with every week since then to catch up."""
@@ -224,9 +240,6 @@ class Loop:
             f"Expected a Monday from {summary.first_week} to {summary.last_week}."
         )
 
-    def _snapshots(self) -> Path:
-        return self.env.home / "snapshots" / self.model
-
     def _waiting(self, as_of: str) -> dict[str, Any]:
         why = f"the source has no complete week {as_of} yet, it ends with {self._source_ends}; nothing was decided"
         return {"status": "waiting", "model": self.model, "as_of": as_of, "decision": None, "reasons": [why]}
@@ -236,6 +249,10 @@ class Loop:
         project_aliases(self.env, self.store, events)
         folded = {week["as_of"]: week for week in ledger.fold_weeks(events, self.model)}[as_of]
         return {"status": "already closed", **folded}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _mondays(first: date, last: date) -> Iterator[str]:

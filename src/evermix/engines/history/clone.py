@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from evermix.config import Environment
 from evermix.engines.history.commands import DVC, last_line, run, stage_error, stream
 from evermix.engines.history.refs import is_remote, make_local_history
+from evermix.engines.store import DRAFT
 from evermix.errors import ServiceError, StoreError
 
 LOCK_TIMEOUT_S = 3600.0
@@ -44,6 +45,18 @@ class History:
         self.branch = f"weeks/{model}"
         self.root = env.home / "work" / model
         self._lock_held: list[int] = []
+
+    def computed_commit(self, as_of: str) -> str | None:
+        """Return the commit `computed` of a week that is not closed; orders of people may have come on top of it."""
+        if self.tip() is None:
+            return None
+        for line in self.git("log", "-50", "--format=%H %s").splitlines():
+            commit, subject = line.split(" ", 1)
+            if subject == f"computed {self.model} {as_of}":
+                return commit
+            if subject.startswith(("computed ", "closed ")):
+                return None
+        return None
 
     @property
     def is_shared(self) -> bool:
@@ -240,7 +253,8 @@ class History:
             locks += [history / "heads" / f"{self.branch}.lock", *(history / "snapshots" / self.model).glob("*.lock")]
         for lock in locks:
             lock.unlink(missing_ok=True)
-        shutil.rmtree(self.root / ".git" / "rebase-merge", ignore_errors=True)
+        for draft in self.root.rglob(f"{DRAFT}*"):
+            shutil.rmtree(draft) if draft.is_dir() else draft.unlink(missing_ok=True)
         self._mend_dvc_lock()
 
     def _mend_dvc_lock(self) -> None:

@@ -6,9 +6,11 @@ step leaves the clone's files as a commit under ``refs/open/<model>`` and its ou
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from evermix.engines.history.clone import History
+from evermix.errors import ServiceError
 
 
 def share_open(history: History, label: str) -> None:
@@ -55,7 +57,9 @@ def end_open(history: History) -> None:
     """Say that no week is open any more; one that is left over does no harm, since it stands on an older tip."""
     if history.is_shared and _seen(history).is_file():
         _seen(history).unlink()
-        history.reach(["git", "push", "-q", "origin", f":{_ref(history)}"])
+        # The week is closed already: that a leftover could not be removed is no reason to fail it.
+        with suppress(ServiceError):
+            history.reach(["git", "push", "-q", "origin", f":{_ref(history)}"])
 
 
 def _ref(history: History) -> str:

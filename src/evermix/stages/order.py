@@ -1,0 +1,118 @@
+"""What a person orders of a model: waive a fault, freeze, unfreeze, refit.  Each is one commit and a ledger event."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from evermix.core import ledger
+from evermix.core.rules import WAIVABLE
+from evermix.core.orders import frozen_by
+from evermix.engines.store import read_json
+from evermix.errors import ConfigError
+from evermix.stages import close
+from evermix.stages.week import Loop
+
+
+def accept(loop: Loop, as_of: str, faults: Sequence[str], by: str, reason: str) -> dict[str, Any]:
+    """Waive faults of a quarantined week; the next ``week`` computes it as if they were warnings.
+
+    The waiver holds for the delivery that is quarantined, byte for byte: another delivery is asked again.
+
+    Raises
+    ------
+    ConfigError
+        The week is not quarantined, lacks such a fault, or the fault leaves nothing that could be computed.
+    """
+    _need_reason("accept", reason)
+    with loop.history.locked():
+        loop.history.sync()
+        close.restore_live(loop.history)
+        events = loop.events()
+        decided = ledger.decision_of(events, as_of)
+        if decided is None or decided["decision"] != "quarantine" or as_of != ledger.last_decided(events):
+            state = "not decided" if decided is None else decided["decision"]
+            raise ConfigError(
+                f"{loop.model} {as_of}: is {state}, expected the last week, quarantined. Nothing to waive."
+            )
+        found = _faults_of(loop)
+        for fault in faults:
+            _check_waiver(loop.model, as_of, fault, found)
+            events = ledger.append(
+                events, "waiver", as_of, _now(), by, fault=fault, snapshot=decided["snapshot"], reason=reason
+            )
+        _record(loop, events, f"waived {loop.model} {as_of}", ", ".join(faults))
+        left = sorted(found - set(faults))
+        return {"model": loop.model, "as_of": as_of, "status": "waived", "waived": list(faults), "left": left, "by": by}
+
+
+def freeze(loop: Loop, frozen: bool, by: str, reason: str) -> dict[str, Any]:
+    """Freeze a model (watched and scored, neither fitted nor asked about) or end that."""
+    _need_reason("freeze" if frozen else "unfreeze", reason)
+    with loop.history.locked():
+        loop.history.sync()
+        close.restore_live(loop.history)
+        events = loop.events()
+        if (frozen_by(events) is not None) == frozen:
+            return {"model": loop.model, "status": "already frozen" if frozen else "not frozen"}
+        kind = "freeze" if frozen else "unfreeze"
+        events = ledger.append(events, kind, _last_week(loop, events), _now(), by, reason=reason)
+        _record(loop, events, f"{kind} {loop.model}", reason)
+        return {"model": loop.model, "status": "frozen" if frozen else "unfrozen", "by": by, "reason": reason}
+
+
+def request_refit(loop: Loop, by: str, reason: str) -> dict[str, Any]:
+    """Ask for a refit; the next week that is computed carries it out, unless something else asks for a fit first."""
+    _need_reason("refit", reason)
+    with loop.history.locked():
+        loop.history.sync()
+        close.restore_live(loop.history)
+        events = loop.events()
+        as_of = _last_week(loop, events)
+        events = ledger.append(events, "refit_request", as_of, _now(), by, reason=reason)
+        _record(loop, events, f"refit asked of {loop.model}", reason)
+        frozen = frozen_by(events)
+        held = f"; the model is frozen by {frozen['by']}, so it waits until `evermix unfreeze`" if frozen else ""
+        return {"model": loop.model, "status": f"the next week after {as_of} refits{held}", "by": by, "reason": reason}
+
+
+def _check_waiver(model: str, as_of: str, fault: str, found: set[str]) -> None:
+    if fault not in found:
+        raise ConfigError(
+            f"{model} {as_of}: the delivery has no fault {fault!r}; its faults: {', '.join(sorted(found))}. Name one."
+        )
+    if fault not in WAIVABLE:
+        raise ConfigError(
+            f"{model} {as_of}: {fault} cannot be waived, since no panel can be made of such a delivery; "
+            f"can be: {', '.join(sorted(found & WAIVABLE)) or 'none of its faults'}. Correct the source, deliver again."
+        )
+
+
+def _faults_of(loop: Loop) -> set[str]:
+    """Return the rules that the quarantined delivery breaks, from its report."""
+    report = loop.store.validated / "report.json"
+    if not report.is_file():
+        loop.history.dvc_checkout()
+    return {fault["rule"] for fault in read_json(report)["faults"]}
+
+
+def _last_week(loop: Loop, events: list[ledger.Event]) -> str:
+    last = ledger.last_decided(events)
+    if last is None:
+        raise ConfigError(f"{loop.model}: no week was decided yet. Close its first week with `evermix week`.")
+    return last
+
+
+def _record(loop: Loop, events: list[ledger.Event], subject: str, what: str) -> None:
+    close.write_ledger(loop.store, events)
+    close.commit_closed(loop.history, events, subject, what)
+
+
+def _need_reason(command: str, reason: str) -> None:
+    if not reason.strip():
+        raise ConfigError(f"{command}: --reason is blank; expected why, in a sentence. The ledger keeps it.")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
