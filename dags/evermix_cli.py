@@ -26,8 +26,9 @@ KINDS = {1: "a bug", 2: "ConfigError", 3: "DataError", 4: "FitError", 5: "StoreE
 SERVICE_ERROR = 6
 
 # Only a ServiceError or a killed process is retried; `run_evermix` fails the task at once for all else.
+# 20 s, 40 s, 80 s, 160 s, then every 5 minutes: a service may be away for an hour before a person is needed.
 RETRIES = {
-    "retries": 3,
+    "retries": 16,
     "retry_delay": timedelta(seconds=20),
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=5),
@@ -77,6 +78,15 @@ def run_evermix(*words: str) -> Any:
         progress.join()
     _raise_for(process.returncode, shlex.join(words))
     return json.loads("".join(answer)) if "--json" in words else None
+
+
+def tell_run_overdue(model: str, context: dict[str, Any]) -> None:
+    """Report a run that has not ended by its deadline; Airflow calls it on the executor, so no triggerer is needed."""
+    week = context["dag_run"]["partition_key"]
+    if week is None:
+        log.warning("the run has no partition key, so there is no week to report")
+        return
+    run_evermix("watchdog", "--run-overdue", model, "--as-of", week, "--json")
 
 
 def _stream(lines: Iterable[str], kept: list[str] | None = None) -> None:

@@ -95,7 +95,7 @@ def create_version(
     except MlflowException as err:
         if err.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    return client.create_model_version(
+    made = client.create_model_version(
         version.model,
         f"models:/{model_id}",
         run_id,
@@ -103,6 +103,17 @@ def create_version(
         # A server refuses the source without it (MLflow 3.17).
         model_id=model_id,
     )
+    return _keep_first(client, version, made)
+
+
+def _keep_first(client: MlflowClient, version: VersionFile, made: ModelVersion) -> ModelVersion:
+    """Return the lowest number of a version, and take back ours if another worker published it at the same moment."""
+    found = client.search_model_versions(f"name = '{version.model}' and tags.{ID_TAG} = '{version.id}'")
+    first = min(found, key=lambda one: int(one.version), default=made)
+    if int(first.version) < int(made.version):
+        client.delete_model_version(version.model, made.version)
+        return first
+    return made
 
 
 def _experiment(client: MlflowClient, model: str, artifact_root: Path | None) -> str:
