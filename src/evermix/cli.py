@@ -106,8 +106,27 @@ def _add_look(add: Callable[..., Any]) -> None:
     add("history", "show what every decided week did and why", do.history, "any")
     c = add("status", "show champion, freshness and pending approval of every model", do.status, "any")
     c.add_argument("--no-registry", action="store_true", help="do not compare with MLflow, which saves its import")
+    add("metrics", "print the health of every model and of the platform as Prometheus reads it", do.metrics, "any")
+    c = add("exporter", "serve these metrics to Prometheus until it is stopped", do.exporter)
+    c.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    c.add_argument("--port", type=int, default=9187, help="port to listen on, 0 for any free one (default: 9187)")
+    c = add("export", "write contributions, ROAS, forecasts and decisions as tables for BI", do.export, "any")
+    c.add_argument("--to", required=True, help="folder for Parquet files, or SQLAlchemy URL of a database")
+    c.add_argument("--as-of", help="Monday of a closed week (default: the last one)")
+    _add_alerts(add)
     c = add("verify", "check that ledger, draws, snapshots and caches still are what was recorded", do.verify, "any")
     c.add_argument("--no-registry", action="store_true", help="do not compare with MLflow, which saves its import")
+
+
+def _add_alerts(add: Callable[..., Any]) -> None:
+    from evermix import commands as do
+
+    c = add("notify", "send the alerts that the ledgers call for and no route has taken yet", do.notify, "any")
+    c.add_argument("--dry-run", action="store_true", help="say what is due, send nothing")
+    c = add("watchdog", "notice weeks, corrections and answers that are overdue, and send all that is due", do.watchdog)
+    c.add_argument("--now", help="ISO time to look from (default: now)")
+    c.add_argument("--run-overdue", metavar="MODEL", help="report that this model's run has not ended in time")
+    c.add_argument("--as-of", help="Monday of the week of that run, YYYY-MM-DD")
 
 
 def _add_person(add: Callable[..., Any]) -> None:
@@ -117,6 +136,11 @@ def _add_person(add: Callable[..., Any]) -> None:
     c.add_argument("--as-of", help="week of the question (default: the pending one)")
     c.add_argument("--answer", choices=["approve", "reject"], help="carry out this answer")
     c.add_argument("--by", help="who answers (default: you)")
+    c = add("adopt", "make draws that were fitted elsewhere the first champion", do.adopt, "one")
+    c.add_argument("--draws", required=True, help="netCDF of ArviZ or of pymc-marketing's MMM.save")
+    c.add_argument("--as-of", required=True, help="Monday of the last week that was fitted, YYYY-MM-DD")
+    c.add_argument("--reason", required=True, help="why, for the ledger")
+    c.add_argument("--by", help="who does it (default: you)")
     c = add("promote", "make an earlier version champion, or repair the registry with --reconcile", do.promote, "one")
     c.add_argument("--version", help="id model/as_of/hash8, see `evermix history`")
     c.add_argument("--reconcile", action="store_true", help="make MLflow say what the history says")

@@ -230,3 +230,18 @@ def verify_text(report: dict[str, Any]) -> str:
         ]
         lines += [f"  note: {note}" for note in model["notes"]]
     return "\n".join(lines)
+
+
+def told_text(told: dict[str, Any]) -> str:
+    """Return what is overdue, what was sent and what failed."""
+    lines = [f"overdue  {alert['title']}: {alert['happened']} {alert['action']}" for alert in told.get("overdue", [])]
+    lines += [f"{key:<8} {line['route']}: {line['title']}" for key in ("sent", "due") for line in told[key]]
+    return "\n".join(lines) or "Nothing is overdue, and nothing is due at a route of alerts.yaml."
+
+
+def export_text(summary: dict[str, Any]) -> str:
+    """Return how many rows each table got, and what is missing."""
+    names = list(summary["rows"])
+    rows = [[m["model"], m["as_of"], m["version"], *(m["rows"][name] for name in names)] for m in summary["models"]]
+    notes = [f"  {m['model']}: {note}" for m in summary["models"] for note in m["notes"]]
+    return "\n".join([f"written to {summary['to']}", table(["model", "week", "version in use", *names], rows), *notes])

@@ -265,3 +265,70 @@ def verify(args: argparse.Namespace) -> None:
         args.json = False
         count = sum(len(model["findings"]) for model in report["models"])
         raise StoreError(f"verify: {count} finding(s), listed above: something is changed, cut or missing.")
+
+
+def notify(args: argparse.Namespace) -> None:
+    """Send what is due."""
+    from evermix.stages import notify as verb
+
+    env, _, models = _models(args)
+    told = verb.run(env, models, out.progress, dry_run=args.dry_run)
+    out.show(args, told, out.told_text)
+    verb.raise_failures(told)
+
+
+def watchdog(args: argparse.Namespace) -> None:
+    """Notice what is overdue."""
+    from evermix.config import load_params
+    from evermix.stages import notify as sender
+    from evermix.stages import watchdog as verb
+
+    if (args.run_overdue is None) != (args.as_of is None):
+        raise ConfigError("watchdog: --run-overdue MODEL and --as-of WEEK go together.")
+    env = _env()
+    params = load_params(env.project / "params.yaml")
+    late_run = None
+    if args.run_overdue is not None:
+        params.model(args.run_overdue)
+        late_run = (args.run_overdue, _week_of(args))
+    told = verb.run(env, list(params.models), verb.parse_moment(args.now), out.progress, late_run)
+    out.show(args, told, out.told_text)
+    sender.raise_failures(told)
+
+
+def metrics(args: argparse.Namespace) -> None:
+    """Print the metrics."""
+    from evermix.stages import metrics as verb
+
+    env, _, models = _models(args)
+    if args.json:
+        out.show(args, [vars(sample) for sample in verb.read(env, models, datetime.now(UTC))], str)
+    else:
+        out.show(args, verb.text(env, models), str)
+
+
+def exporter(args: argparse.Namespace) -> None:
+    """Serve the metrics."""
+    from evermix.config import load_params
+    from evermix.stages import metrics as verb
+
+    env = _env()
+    verb.serve(env, lambda: list(load_params(env.project / "params.yaml").models), args.host, args.port, out.progress)
+
+
+def export(args: argparse.Namespace) -> None:
+    """Write tables for BI."""
+    from evermix.stages import export as verb
+
+    # `--model all` says what leaving it out says.
+    args.model = None if args.model == "all" else args.model
+    env, _, models = _models(args)
+    out.show(args, verb.run(env, models, args.to, _week_of(args) if args.as_of else None), out.export_text)
+
+
+def adopt(args: argparse.Namespace) -> None:
+    """Make draws from elsewhere the first champion."""
+    from evermix.stages.adopt import run as verb
+
+    draws = Path(args.draws).expanduser().resolve()
+    out.show(args, verb(_loop(args), draws, _week_of(args), args.reason, _by(args)), out.fields_text)

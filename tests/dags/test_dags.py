@@ -31,6 +31,7 @@ for dag in bag.dags.values():
         "doc": bool(dag.doc_md), "description": dag.description, "tags": sorted(dag.tags),
         "owner": dag.owner, "max_active_runs": dag.max_active_runs, "catchup": dag.catchup,
         "schedule": type(dag.timetable).__name__,
+        "deadlines_s": [alert.interval.total_seconds() for alert in dag.deadline or []],
         "retries": {task.task_id: task.retries for task in dag.tasks},
     }
 print("ANSWER" + json.dumps({
@@ -66,13 +67,17 @@ def test_every_dag_file_parses(bag: dict[str, Any]) -> None:
         "approval_brand",
         "approval_regions",
         "ingest",
+        "ingest_on_arrival",
         "refresh_brand",
         "refresh_regions",
+        "watchdog",
     ]
 
 
 def test_each_dag_file_parses_in_under_half_a_second(bag: dict[str, Any]) -> None:
-    assert {Path(file).name for file in bag["durations"]} == {"ingest.py", "refresh.py", "approval.py"}
+    assert {Path(file).name for file in bag["durations"]} == {
+        *("ingest.py", "ingest_on_arrival.py", "refresh.py", "approval.py", "watchdog.py")
+    }
     assert max(bag["durations"].values()) < 0.5
 
 
@@ -125,6 +130,12 @@ def test_weeks_of_one_model_run_one_at_a_time_and_questions_side_by_side(bag: di
     assert not any(dag["catchup"] for dag in bag["dags"].values())
 
 
+def test_a_refresh_has_a_deadline_and_the_watchdog_looks_by_the_clock(bag: dict[str, Any]) -> None:
+    assert bag["dags"]["refresh_brand"]["deadlines_s"] == [6 * 3600]
+    assert bag["dags"]["watchdog"]["schedule"] == "CronTriggerTimetable"
+    assert bag["dags"]["watchdog"]["retries"] == {"look": 3}
+
+
 def test_every_dag_and_task_says_what_it_is_and_whose(bag: dict[str, Any]) -> None:
     for name, dag in bag["dags"].items():
         assert dag["doc"] and dag["description"] and "evermix" in dag["tags"], name
@@ -135,5 +146,5 @@ def test_every_dag_and_task_says_what_it_is_and_whose(bag: dict[str, Any]) -> No
 def test_a_home_without_models_has_a_producer_with_nothing_to_do(tmp_path: Path) -> None:
     empty = look(tmp_path)
     assert empty["errors"] == {}
-    assert list(empty["dags"]) == ["ingest"]
+    assert sorted(empty["dags"]) == ["ingest", "ingest_on_arrival", "watchdog"]
     assert empty["dags"]["ingest"]["order"] == []

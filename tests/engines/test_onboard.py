@@ -8,7 +8,7 @@ from reference import reference_file
 from evermix.core.roles import channel_name, role_by_name, target_rank, words_of
 from evermix.engines.onboard import recognise
 from evermix.engines.sources import read_table
-from evermix.errors import DataError
+from evermix.errors import ConfigError, DataError
 
 
 def found(frame):
@@ -118,8 +118,19 @@ def test_weekday_and_name_of_the_date_tell_the_label():
         got = found(frame.assign(week=days).rename(columns={"week": name})).source
         return got["label"], got["week_start"]
 
-    assert dated(-1, "week") == ("start", "SUN")
+    assert dated(0, "week") == ("start", "MON")
+    assert dated(-1, "week") == ("end", "MON")
+    assert dated(-2, "week") == ("end", "SUN")
+    assert dated(-1, "week_start") == ("start", "SUN")
     assert dated(6, "week_ending") == ("end", "MON")
+    assert dated(4, "week_ending") == ("end", "SAT")
+
+
+def test_a_label_that_is_given_overrides_name_and_weekday_and_is_refused_for_days():
+    got = recognise(weekly_text().rename(columns={"week": "week_start"}), "feed.csv", "csv", label="end").source
+    assert (got["label"], got["week_start"]) == ("end", "TUE")
+    with pytest.raises(ConfigError, match="rows are daily"):
+        recognise(daily_text(date(2024, 1, 3), 100), "feed.csv", "csv", label="end")
 
 
 def test_geo_is_a_column_that_tells_equal_dates_apart():

@@ -53,6 +53,16 @@ def test_publishing_makes_one_run_and_one_version_with_diagnostics_tags_and_plot
         assert [file.path for file in client.list_artifacts(run.info.run_id, "plots")] == ["plots/roas.png"]
 
 
+def test_a_version_that_two_workers_publish_at_the_same_moment_keeps_its_first_number(registry, tmp_path, monkeypatch):
+    version = make_version("twice")
+    publish(registry, tmp_path, version)
+    # The second worker looked before the first one was done.
+    with monkeypatch.context() as late:
+        late.setattr("evermix.engines.registry.client._find_version", lambda *_: None)
+        assert publish(registry, tmp_path, version) == 1
+    assert [known["number"] for known in registry.state("twice")["versions"]] == [1]
+
+
 def test_publishing_a_version_again_changes_nothing(registry, tmp_path):
     version = make_version("again")
     publish(registry, tmp_path, version, verdict="promote")
@@ -86,7 +96,7 @@ def test_aliases_move_roll_back_and_go(registry, tmp_path):
     registry.set_alias("moves", "challenger", new.id)
     assert (registry.get_alias("moves", "champion"), registry.get_alias("moves", "challenger")) == (old.id, new.id)
     registry.set_alias("moves", "champion", new.id)
-    registry.rollback("moves", old.id)
+    registry.set_alias("moves", "champion", old.id)
     registry.set_alias("moves", "challenger", None)
     registry.set_alias("moves", "challenger", None)
     state = registry.state("moves")

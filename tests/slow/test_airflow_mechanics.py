@@ -75,7 +75,8 @@ def stage(home: Path) -> Iterator[Stage]:
         try:
             about = stack.start(env, print)
             airflow = AirflowClient(about["airflow_url"], about["user"], about["password"])
-            wait(lambda: {} if len(airflow.dags()) == 11 else None, "the DAGs", PATIENCE_S)
+            due = {"ingest", *(f"{dag}_{model}" for dag in ("refresh", "approval") for model in models)}
+            wait(lambda: {} if due <= {dag["dag_id"] for dag in airflow.dags()} else None, "the DAGs", PATIENCE_S)
             yield Stage(env, airflow)
         finally:
             stack.stop_all(env, print)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from evermix.errors import ConfigError
 
@@ -71,7 +73,7 @@ def _find_project() -> Path:
     )
 
 
-def fill_placeholders(text: str, where: str) -> tuple[str, dict[str, str]]:
+def fill_placeholders(text: str, where: str, encode: bool = False) -> tuple[str, dict[str, str]]:
     """Return a text with each ``${EVERMIX_...}`` replaced by its variable, and the values by placeholder.
 
     Called where the value is used, so that secrets stand in no params, snapshot, message or ledger.
@@ -80,6 +82,8 @@ def fill_placeholders(text: str, where: str) -> tuple[str, dict[str, str]]:
     ----------
     where : str
         What the text is, for the message.
+    encode : bool
+        Percent-encode the values, as a URL wants a password that may hold any sign.
 
     Raises
     ------
@@ -87,15 +91,29 @@ def fill_placeholders(text: str, where: str) -> tuple[str, dict[str, str]]:
         A variable is not set, or a placeholder names one that is not evermix's.
     """
     values = {}
-    for placeholder, name in set(re.findall(r"(\$\{([^}]*)\})", text)):
+    for placeholder, name in sorted(set(re.findall(r"(\$\{([^}]*)\})", text))):
         if not re.fullmatch(r"EVERMIX_[A-Z0-9_]+", name):
             raise ConfigError(f"{where}: got {placeholder}, expected ${{EVERMIX_...}}. Rename the variable.")
         if not os.environ.get(name):
             raise ConfigError(f"{where}: names {placeholder}, which is not set. Set {name} where evermix runs.")
         values[placeholder] = os.environ[name]
     for placeholder, value in values.items():
-        text = text.replace(placeholder, value)
+        text = text.replace(placeholder, quote(value, safe="/") if encode else value)
     return text, values
+
+
+def without_secrets(text: str, values: Mapping[str, str] | None = None) -> str:
+    """Return a text with placeholders instead of what was filled in, and no user and password in its URLs.
+
+    Parameters
+    ----------
+    values : mapping
+        Value by placeholder, as `fill_placeholders` gives it.
+    """
+    for placeholder, value in (values or {}).items():
+        for written in (value, quote(value, safe="/")):
+            text = text.replace(written, placeholder)
+    return re.sub(r"(://)\S*@", r"\1***@", text)
 
 
 def s3_options() -> dict[str, str]:

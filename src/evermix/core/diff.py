@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 
@@ -18,7 +20,7 @@ def differs(old: pd.Series, new: pd.Series) -> pd.Series:
     return pd.Series(~close, index=new.index)
 
 
-def diff_panels(before: pd.DataFrame | None, now: pd.DataFrame) -> SnapshotDiff:
+def diff_panels(before: pd.DataFrame | None, now: pd.DataFrame, masked: Collection[str] = ()) -> SnapshotDiff:
     """Return new and missing weeks, restated and completed cells, and columns and channels that came or went.
 
     A cell of a week both panels know is *completed* where it was NaN (a late target that arrived), and *restated* where
@@ -31,6 +33,8 @@ def diff_panels(before: pd.DataFrame | None, now: pd.DataFrame) -> SnapshotDiff:
         The last accepted panel; None if there is none, when every week is new.
     now : DataFrame
         This week's panel.
+    masked : collection of str
+        Weeks (ISO Mondays) whose target was blanked by params: nobody withdrew it, so it is not compared.
     """
     if before is None:
         return SnapshotDiff(
@@ -43,7 +47,7 @@ def diff_panels(before: pd.DataFrame | None, now: pd.DataFrame) -> SnapshotDiff:
             channels_launched=[],
             channels_retired=[],
         )
-    cells = _changed_cells(before, now)
+    cells = [c for c in _changed_cells(before, now) if c.column != "target" or c.week not in masked]
     old_channels, new_channels = _spending(before), _spending(now)
     return SnapshotDiff(
         new_weeks=_iso(now["week"][~now["week"].isin(before["week"])]),

@@ -6,12 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import NDArray
 
 from evermix.core import diagnostics
 from evermix.core.predictive import Predictive
 
+HOLDOUT = (
+    "holdout_crps",
+    "holdout_log_score",
+    "holdout_coverage_50",
+    "holdout_coverage_90",
+    "holdout_crps_ratio",
+    "holdout_crps_excess",
+)
 CONVERGENCE = ("rhat_max", "ess_bulk_min", "ess_tail_min", "divergence_share", "bfmi_min")
 
 
@@ -23,8 +33,8 @@ class Challenger:
     ----------
     predictive : Predictive
         By the fit of all rows, shapes (draw, row).
-    early_predictive : Predictive
-        By the fit that did not see the last ``holdout_weeks`` weeks, of the same rows.
+    early_predictive : Predictive or None
+        By the fit that did not see the last ``holdout_weeks`` weeks, of the same rows; adopted draws have none.
     contributions : DataArray
         Dims (draw, week, geo, component), target units.
     convergence : mapping
@@ -32,7 +42,7 @@ class Challenger:
     """
 
     predictive: Predictive
-    early_predictive: Predictive
+    early_predictive: Predictive | None
     contributions: xr.DataArray
     convergence: Mapping[str, Any]
 
@@ -91,9 +101,7 @@ def evaluate_challenger(
     if launch is not None:
         held = held & (panel["week"] < launch[0]).to_numpy()
         notes["holdout_crps_ratio"] = f"scored before {launch[0]:%Y-%m-%d}: {launch[1]} was launched then, unseen"
-    skill, not_applicable, holdout = diagnostics.holdout_skill(
-        challenger.early_predictive.rows(held), panel, held, settings["season_weeks"], settings["seed"]
-    )
+    skill, not_applicable, holdout = _skill(request, panel, challenger.early_predictive, held)
     channels = list(request["columns"]["channels"])
     table = diagnostics.contribution_table(
         diagnostics.total_contributions(challenger.contributions),
@@ -122,3 +130,16 @@ def evaluate_challenger(
     }
     weekly = diagnostics.weekly_contributions(challenger.contributions)
     return Evaluation(record, metrics, weekly, diagnostics.interval_table(inside, rows), holdout)
+
+
+def _skill(
+    request: Mapping[str, Any], panel: pd.DataFrame, early: Predictive | None, held: NDArray[np.bool_]
+) -> tuple[dict[str, Any], dict[str, str], pd.DataFrame]:
+    """Return holdout skill; of adopted draws it cannot be told, and the person who adopted them answers for that."""
+    settings = request["evaluation"]
+    if early is not None:
+        return diagnostics.holdout_skill(early.rows(held), panel, held, settings["season_weeks"], settings["seed"])
+    if "adopted" not in request:
+        return {}, {}, nothing_requested().holdout
+    why = f"the draws were adopted by {request['adopted']['by']}: no fit without the last weeks was made"
+    return {}, dict.fromkeys(HOLDOUT, why), nothing_requested().holdout

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Literal
@@ -11,12 +11,22 @@ from typing import Any, Literal
 import pandas as pd
 
 from evermix.config import ModelParams
-from evermix.core.panel import WEEKDAYS, label_weekday, last_day, value_columns
-from evermix.core.quality import MAX_LOST_WEEKS, STEADY_WEEKS, zero_target_share
+from evermix.core.changes import masked_mondays
+from evermix.core.panel import GRID_LIMIT, WEEKDAYS, label_weekday, last_day, value_columns
+from evermix.core.past import exchanged_now, exchanged_past, rewritten_columns
+from evermix.core.personal import hide_addresses
+from evermix.core.quality import zero_target_share
+from evermix.core.rules import CORRECT, RULES, WAIVABLE
 from evermix.records import Fault
+
+__all__ = ["RULES", "WAIVABLE", "Finding", "Reading", "number_hint", "past_findings"]
 
 _SHOWN = 5
 _LONGEST_VALUE = 60
+_LONGEST_READ = 500
+_NAMES_READ = 200
+# A returns window of a quarter in the shortest history of a year is a fourth.
+_REWRITTEN_SHARE = 0.3
 
 
 @dataclass(frozen=True)
@@ -39,98 +49,6 @@ class Finding:
     value: Any
 
 
-@dataclass(frozen=True)
-class Rule:
-    """Wording of a rule; ``{...}`` is filled with the numbers of params and of the delivery."""
-
-    what: str
-    expected: str
-    action: str
-    severity: Literal["fault", "warning"] = "fault"
-
-    def fault(self, name: str, where: str, value: str, facts: dict[str, object]) -> Fault:
-        """Return the record of one place where the rule is broken."""
-        texts = {key: getattr(self, key).format(**facts).strip() for key in ("what", "expected", "action")}
-        return Fault(rule=name, where=where, value=value, **texts)
-
-
-_CORRECT = "Correct the cell in the source and deliver again."
-
-RULES = {
-    "unreadable_file": Rule("the file cannot be read", "a whole {format} file", "{action}"),
-    "missing_column": Rule(
-        "a column that params name is not there",
-        "column {column!r} ({role})",
-        "Deliver it, or mend columns in params. {hint}",
-    ),
-    "duplicate_column": Rule(
-        "a column name stands twice in the header", "each name once", "Rename or drop one of them."
-    ),
-    "no_rows": Rule(
-        "no row has a readable week up to as_of", "rows from the first week to {as_of}", "Deliver the history."
-    ),
-    "unreadable_date": Rule(
-        "not a date of the column's format", "a date like {date_example}, all rows alike", _CORRECT
-    ),
-    "off_weekday": Rule(
-        "a weekly row is dated on {found_weekday}",
-        "{weekday} (label {label}, week_start {week_start})",
-        "Correct the date; if all rows are so, set {suggestion} in params.",
-    ),
-    "missing_geo": Rule("the geo is blank", "the name of a geo", _CORRECT),
-    "not_a_number": Rule("text where a number is due", "a plain number such as 1234.5", "{number_hint}"),
-    "not_finite": Rule("not a finite number", "a finite number, or blank if unknown", _CORRECT),
-    "missing_value": Rule("the value is blank", "a number in every row", "Fill the cell (0 where nothing happened)."),
-    "negative": Rule("a negative amount", "0 or more", "Book credits outside the feed, or correct the sign."),
-    "missing_week": Rule(
-        "no row tells of this week",
-        "a row for every week up to {as_of}",
-        "Deliver the week (zeros, if nothing happened).",
-    ),
-    "missing_geo_week": Rule("a geo lacks a week that others have", "a row for every geo and week", "Deliver the row."),
-    "duplicate_row": Rule(
-        "several rows tell of the same date and geo", "one row", "Keep the right one, drop the others."
-    ),
-    "missing_days": Rule(
-        "days of the week are missing", "7 days", "Deliver the missing days (zeros, if nothing happened)."
-    ),
-    "missing_target": Rule(
-        "the target is blank", "a number, except in the last {delay} week(s) (label_delay_weeks)", "Deliver the value."
-    ),
-    "below_minimum": Rule("the target is too small", "at least {target_min:g} (target_min)", _CORRECT),
-    "target_slip": Rule(
-        "the target leaves its scale",
-        "less than {target_jump:g} times the 52-week median (target_jump), or twice the 52-week maximum; "
-        "if not 0, more than 1/{low_jump:g} of that median",
-        "Check the unit (pence or pounds, thousands); if it is true, raise validation.target_jump.",
-    ),
-    "spend_slip": Rule(
-        "the spend leaves its scale",
-        "at most {spend_jump:g} times the channel's 52-week maximum (spend_jump), or what all channels usually cost",
-        "Check the unit (pence or pounds, thousands); if it is true, raise validation.spend_jump.",
-    ),
-    "too_few_weeks": Rule(
-        "too few weeks for a first fit",
-        "at least {min_weeks} weeks with a target (min_weeks)",
-        "Deliver a longer history.",
-    ),
-    "zero_target_share": Rule(
-        "too many of the last 13 weeks have no target at all",
-        "a share of at most {max_zero:g} (max_zero_target_share)",
-        "Check the target's export.",
-    ),
-    "lost_history": Rule(
-        "weeks of the last accepted delivery are gone", f"at most {MAX_LOST_WEEKS} lost", "Deliver the whole history."
-    ),
-    "shorter_history": Rule(
-        "the oldest weeks of the last accepted delivery are gone", "the whole history", "Deliver it.", "warning"
-    ),
-    "sudden_zero": Rule(
-        f"zero after {STEADY_WEEKS} weeks that all had more", "more than 0", "Check that this is so.", "warning"
-    ),
-}
-
-
 def number_hint(text: str) -> str:
     """Return what to do about a cell that is no plain number."""
     bare = text.strip()
@@ -142,7 +60,7 @@ def number_hint(text: str) -> str:
         return "Write 1 or 0."
     if any(c.isdigit() for c in bare):
         return "Write the bare number, without currency, unit or percent sign."
-    return _CORRECT
+    return CORRECT
 
 
 @dataclass(frozen=True)
@@ -178,16 +96,33 @@ class Reading:
         """Weeks that have a target in some geo."""
         return int(self.grid["target"].notna().groupby(level="week").any().sum())
 
-    def records(self, findings: Iterable[Finding]) -> tuple[list[Fault], list[Fault]]:
-        """Return faults and warnings: per rule and column the first five places, then how many more."""
+    @property
+    def is_masked(self) -> pd.Series:
+        """Rows of the grid whose target is masked."""
+        masked = pd.to_datetime(masked_mondays(self.params.masked_weeks, self.as_of.isoformat()))
+        return pd.Series(self.grid.index.get_level_values("week").isin(masked), index=self.grid.index)
+
+    def accepted(self, column: str) -> pd.Series | None:
+        """Return a column of the last accepted panel by week and geo, None if it has none."""
+        if self.before is None or column not in self.before:
+            return None
+        return self.before.set_index(["week", "geo"])[column]
+
+    def records(self, findings: Iterable[Finding], waived: Collection[str] = ()) -> tuple[list[Fault], list[Fault]]:
+        """Return faults and warnings: per rule and column the first five places, then how many more.
+
+        A waived fault of degree is a warning that says so.
+        """
         groups: dict[tuple[str, str | None], list[Finding]] = {}
         for finding in findings:
             groups.setdefault((finding.rule, finding.column), []).append(finding)
         faults: list[Fault] = []
         warnings: list[Fault] = []
         for (name, column), members in groups.items():
-            out = faults if RULES[name].severity == "fault" else warnings
-            out += [self._record(finding) for finding in members[:_SHOWN]]
+            is_waived = name in WAIVABLE and name in waived
+            out = faults if RULES[name].severity == "fault" and not is_waived else warnings
+            shown = [self._record(finding) for finding in members[:_SHOWN]]
+            out += [f.model_copy(update={"what": f"{f.what} (waived)"}) for f in shown] if is_waived else shown
             if len(members) > _SHOWN:
                 more = {"where": f"{len(members) - _SHOWN} more places{self._in_column(column)}", "value": "not listed"}
                 out.append(out[-1].model_copy(update=more))
@@ -210,7 +145,7 @@ class Reading:
 
     def _where(self, f: Finding) -> str:
         if f.label is None:
-            return f"column {f.column}" if f.column in self.params.roles().values() else "the delivery"
+            return "the delivery" if f.column is None else f"column {_short(self._source(f.column))}"
         if f.scope == "row":
             return f"{self._row(f.label)}{self._in_column(f.column)}"
         week, geo = self.grid.index[f.label]
@@ -226,8 +161,11 @@ class Reading:
         return f"row {label}" if pd.isna(day) else f"row {label} ({day.date().isoformat()}{named})"
 
     def _in_column(self, column: str | None) -> str:
-        source = value_columns(self.params.columns).get(str(column), (column, ""))[0]
-        return "" if source is None or source in ("rows", "days") else f", column {source}"
+        return "" if column in (None, "rows", "days") else f", column {_short(self._source(str(column)))}"
+
+    def _source(self, column: str) -> str:
+        """Return the source's name of a panel column; other names are the source's own."""
+        return value_columns(self.params.columns).get(column, (column, ""))[0]
 
     def _value(self, f: Finding) -> str:
         match f.rule:
@@ -243,10 +181,8 @@ class Reading:
                 return f"{f.value} {'rows' if f.rule == 'duplicate_row' else 'days'}"
         if isinstance(f.value, float):
             return "blank" if pd.isna(f.value) else f"{f.value:.10g}"
-        text = str(f.value)
-        if f.scope != "row":
-            return text
-        return repr(text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}... ({len(text)} characters)")
+        text = _short(hide_addresses(str(f.value)[:_LONGEST_READ]), len(str(f.value)))
+        return repr(text) if f.scope == "row" else text
 
     def _facts(self, f: Finding) -> dict[str, object]:
         source, limits = self.params.source, self.params.validation
@@ -263,8 +199,23 @@ class Reading:
             "delay": self.params.label_delay_weeks,
             "low_jump": 100 * limits.target_jump,
             "max_zero": limits.max_zero_target_share,
+            "input_low": f"1/{limits.target_jump:g}",
+            "input_high": f"{limits.target_jump:g}",
+            "grid_limit": GRID_LIMIT,
+            "geos": "" if self.before is None else ", ".join(map(_short, sorted(self.before["geo"].unique())[:12])),
+            "retired": self._retired(str(f.column)),
         }
-        return facts | limits.model_dump() | self._weekday_facts(f)
+        return facts | limits.model_dump() | {"rewritten_share": self.rewritten_share} | self._weekday_facts(f)
+
+    @property
+    def rewritten_share(self) -> float:
+        """Share of a column's past cells from which a change of them is no restatement any more."""
+        told = self.params.validation.max_rewritten_share
+        return _REWRITTEN_SHARE if told is None else told
+
+    def _retired(self, column: str) -> str | None:
+        channel = self.params.columns.channels.get(column.partition(".")[2])
+        return None if channel is None else channel.retired
 
     def _date_example(self) -> str:
         return (last_day(self.as_of, self.params.source.week_start) - timedelta(days=6)).isoformat()
@@ -282,6 +233,51 @@ class Reading:
     def _column_hint(self, column: str) -> str:
         if len(self.header) == 1 and any(mark in self.header[0] for mark in (";", "\t", "|")):
             return "The file is not separated by commas."
-        folded = {name.casefold(): name for name in self.header}
+        # A header may be anything: hundreds of names, or a name as long as a book.
+        folded = {name.casefold(): name for name in self.header[:_NAMES_READ] if len(name) <= _LONGEST_VALUE}
         near = difflib.get_close_matches(column.casefold(), folded, n=1)
-        return f"Did you mean {folded[near[0]]!r}?" if near else f"There are: {', '.join(self.header[:12])}."
+        there = ", ".join(_short(name) for name in self.header[:12])
+        return f"Did you mean {folded[near[0]]!r}?" if near else f"There are: {there}."
+
+
+def past_findings(reading: Reading, found: Iterable[Finding]) -> list[Finding]:
+    """Return what the delivery does to the last accepted one, asked only of columns that are there."""
+    grid, columns = reading.grid, value_columns(reading.params.columns)
+    absent = {f.column for f in found if f.rule in ("missing_column", "duplicate_column")}
+    if grid.empty or reading.params.columns.date in absent:
+        return []
+    grid = grid.drop(columns=[name for name, (source, _) in columns.items() if source in absent])
+    out = []
+    if reading.before is not None:
+        before = reading.before
+        if reading.params.columns.geo not in absent:
+            old, new = set(before["geo"]), set(grid.index.get_level_values("geo"))
+            out += [Finding("lost_geo", "delivery", None, None, geo) for geo in sorted(old - new)]
+            out += [Finding("new_geo", "delivery", None, None, geo) for geo in sorted(new - old)]
+        rewritten = rewritten_columns(before, grid, reading.rewritten_share)
+        out += [Finding("rewritten_history", "delivery", name, None, seen) for name, seen in rewritten.items()]
+        for (a, b), count in exchanged_past(before, grid).items():
+            seen = f"{count} past cell(s) of {columns[a][0]} and {columns[b][0]} exchanged"
+            out.append(Finding("swapped_columns", "delivery", a, None, seen))
+    return out + _swapped_now(reading, grid)
+
+
+def _swapped_now(reading: Reading, grid: pd.DataFrame) -> list[Finding]:
+    """Return the new weeks in which two columns hold each other's values, as far as their distributions tell."""
+    columns = value_columns(reading.params.columns)
+    names = [name for name in grid if name in columns and not str(name).startswith("event.")]
+    weeks = grid.index.get_level_values("week")
+    known = weeks[weeks < weeks.max()] if reading.before is None else pd.DatetimeIndex(reading.before["week"])
+    out = []
+    for geo, rows in grid.groupby(level="geo"):
+        inner = rows.index.get_level_values("week").isin(known)
+        for key, values in rows.loc[~inner & (rows["rows"] > 0).to_numpy(), names].iterrows():
+            for a, b in exchanged_now(rows.loc[inner, names], values):
+                seen = f"{columns[a][0]} {values[a]:g}, {columns[b][0]} {values[b]:g}: each fits the other's past year"
+                out.append(Finding("swapped_columns", "week", str(a), int(grid.index.get_loc(key)), seen))
+    return out
+
+
+def _short(text: str, length: int | None = None) -> str:
+    length = len(text) if length is None else length
+    return text if length <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}... ({length} characters)"

@@ -15,20 +15,22 @@ from evermix.config import ColumnParams, SourceParams
 
 WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 ALL_GEOS = "all"
+GRID_LIMIT = 500_000
+"""Cells of week and geo that a history may have: 40 years of 240 geos."""
 PLAIN_NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 
 # One format must hold for a whole column, so that 03/04 and 04/03 cannot be mixed up row by row.
 _DATE_FORMATS = {
-    "%Y-%m-%d": r"\d{4}-\d{1,2}-\d{1,2}",
-    "%Y/%m/%d": r"\d{4}/\d{1,2}/\d{1,2}",
-    "%Y%m%d": r"\d{8}",
-    "%d.%m.%Y": r"\d{1,2}\.\d{1,2}\.\d{4}",
-    "%d/%m/%Y": r"\d{1,2}/\d{1,2}/\d{4}",
-    "%m/%d/%Y": r"\d{1,2}/\d{1,2}/\d{4}",
-    "%d-%m-%Y": r"\d{1,2}-\d{1,2}-\d{4}",
-    "%d %b %Y": r"\d{1,2} [A-Za-z]{3} \d{4}",
+    "%Y-%m-%d": r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}",
+    "%Y/%m/%d": r"[0-9]{4}/[0-9]{1,2}/[0-9]{1,2}",
+    "%Y%m%d": r"[0-9]{8}",
+    "%d.%m.%Y": r"[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{4}",
+    "%d/%m/%Y": r"[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}",
+    "%m/%d/%Y": r"[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}",
+    "%d-%m-%Y": r"[0-9]{1,2}-[0-9]{1,2}-[0-9]{4}",
+    "%d %b %Y": r"[0-9]{1,2} [A-Za-z]{3} [0-9]{4}",
 }
-_MIDNIGHT = r"[T ]00:00(:00(\.0+)?)?(Z|[+-]\d\d:?\d\d)?$"
+_MIDNIGHT = r"[T ]00:00(:00(\.0+)?)?(Z|[+-][0-9][0-9]:?[0-9][0-9])?$"
 
 
 def date_format(text: pd.Series) -> str:
@@ -186,6 +188,15 @@ def weekly_grid(rows: pd.DataFrame, columns: ColumnParams, source: SourceParams,
     grid = pd.DataFrame(parts).reindex(_calendar(known, as_of))
     grid[["rows", "days"]] = grid[["rows", "days"]].fillna(0).astype(int)
     return grid
+
+
+def grid_cells(rows: pd.DataFrame, as_of: date) -> int:
+    """Return how many cells `weekly_grid` would have: one odd date or a geo per row must not fill the memory."""
+    known = rows[rows["week"].notna() & (rows["week"] <= pd.Timestamp(as_of))]
+    if known.empty:
+        return 0
+    weeks = (pd.Timestamp(as_of) - known["week"].min()).days // 7 + 1
+    return int(weeks * known["geo"].nunique())
 
 
 def held_back_weeks(rows: pd.DataFrame, source: SourceParams, as_of: date) -> list[str]:

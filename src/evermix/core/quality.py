@@ -20,6 +20,21 @@ STEADY_WEEKS = 26
 _ZERO_SHARE_WEEKS = 13
 # A source that keeps a rolling window loses a week at a time; a truncated one loses many.
 MAX_LOST_WEEKS = 4
+_WILD_JUMP = 50.0
+
+
+def new_weeks(grid: pd.DataFrame, before: pd.DataFrame | None, column: str) -> pd.Series:
+    """Return `changed_weeks`, and of a first delivery the last week alone: its past is nobody's news."""
+    if before is None or column not in before:
+        weeks = grid.index.get_level_values("week")
+        return pd.Series(weeks == weeks.max(), index=grid.index)
+    return changed_weeks(grid, before, column)
+
+
+def is_after(grid: pd.DataFrame, retired: str | None) -> pd.Series:
+    """Return which rows lie in or after the week in which a channel was retired."""
+    weeks = grid.index.get_level_values("week")
+    return pd.Series(False if retired is None else weeks >= pd.Timestamp(retired), index=grid.index)
 
 
 def is_date(text: pd.Series) -> pd.Series:
@@ -43,6 +58,11 @@ def is_finite(text: pd.Series) -> pd.Series:
 def is_not_negative(text: pd.Series) -> pd.Series:
     """Cells that are no negative number."""
     return ~(parse_numbers(text) < 0)
+
+
+def keeps_digits(text: pd.Series) -> pd.Series:
+    """Cells that are not in a spreadsheet's short scientific form (1.03E+05), which drops digits."""
+    return ~text.str.strip().str.fullmatch(r"[+-]?[0-9](\.[0-9]{1,5})?E\+[0-9]{2,3}").astype(bool)
 
 
 def is_filled(text: pd.Series) -> pd.Series:
@@ -70,7 +90,7 @@ def target_keeps_scale(target: pd.Series, jump: float) -> pd.Series:
 
     A unit slip is a clear break: above ``jump`` times the median of the year before and after *and* above twice the
     maximum of the year before, or below 1 / (100 ``jump``) of that median and half the minimum (true weeks of a small
-    geo were seen at 1 / 160).  The median looks both ways, so that growth in a long history is no break; the maximum
+    geo were seen at 1 / 160), or, where the year before was steady, below 1 / ``jump`` of its minimum.  The median looks both ways, so that growth in a long history is no break; the maximum
     looks back, so that the first week of a slip that lasts is one.
 
     Parameters
@@ -82,7 +102,9 @@ def target_keeps_scale(target: pd.Series, jump: float) -> pd.Series:
     median = wide.rolling(2 * _YEAR_WEEKS + 1, center=True, min_periods=_MIN_HISTORY_WEEKS).median()
     above = (wide > jump * median) & (wide > 2.0 * _reference(wide, "max"))
     positive = wide.where(wide > 0)
-    below = (positive < median / (100.0 * jump)) & (2.0 * positive < _reference(positive, "min"))
+    least = _reference(positive, "min")
+    below = (positive < median / (100.0 * jump)) & (2.0 * positive < least)
+    below |= (positive < least / jump) & (least > median / jump)
     return _stacked(~((above | below) & (median > 0)), target)
 
 
@@ -94,11 +116,12 @@ def _reference(wide: pd.DataFrame, how: str) -> pd.DataFrame:
     return extreme
 
 
-def spend_keeps_scale(spend: pd.Series, total: pd.Series, jump: float) -> pd.Series:
-    """Return where a channel's spend is on its own scale.
+def spend_keeps_scale(spend: pd.Series, total: pd.Series, jump: float, low_jump: float) -> pd.Series:
+    """Return where a channel's spend or exposure is on its own scale.
 
     A unit slip is more than ``jump`` times the maximum of the year before, in a channel that has run for 8 weeks of it,
-    and more than all channels together usually cost: small channels leap when somebody begins to use them.
+    and more than all channels together usually cost: small channels leap when somebody begins to use them.  In a
+    channel that never paused for half a year the first is enough, and less than 1 / ``low_jump`` of its minimum is one.
 
     Parameters
     ----------
@@ -109,16 +132,40 @@ def spend_keeps_scale(spend: pd.Series, total: pd.Series, jump: float) -> pd.Ser
     past = wide.shift(1).rolling(_YEAR_WEEKS, min_periods=1)
     active_weeks = wide.gt(0).astype(float).shift(1).rolling(_YEAR_WEEKS, min_periods=1).sum()
     usual = total.unstack("geo").shift(1).rolling(_YEAR_WEEKS, min_periods=1).median()
-    slip = (wide > jump * past.max()) & (wide > usual) & (active_weeks >= _MIN_HISTORY_WEEKS)
-    return _stacked(~slip, spend)
+    steady = wide.shift(1).rolling(STEADY_WEEKS, min_periods=STEADY_WEEKS).min() > 0
+    slip = (wide > jump * past.max()) & ((wide > usual) | steady) & (active_weeks >= _MIN_HISTORY_WEEKS)
+    low = steady & (wide > 0) & (wide < past.min() / low_jump)
+    return _stacked(~(slip | low), spend)
+
+
+def input_keeps_scale(values: pd.Series, jump: float) -> pd.Series:
+    """Return where a control or event is on the scale of the weeks before it.
+
+    Steady positive series (prices, indices: maximum below ``jump`` times the minimum) must stay within ``jump`` times
+    their range, other series within fifty times their largest; flags remain 0 or 1.
+    """
+    wide = values.unstack("geo")
+    past = wide.shift(1).rolling(_YEAR_WEEKS, min_periods=STEADY_WEEKS)
+    low, high = past.min(), past.max()
+    is_flag = (low >= 0) & (high == 1) & (past.apply(_is_flag, raw=True) == 1)
+    is_steady = (low > 0) & (high < jump * low)
+    steady_slip = is_steady & ((wide > jump * high) | (wide < low / jump))
+    # Small counts may well leap; fifty times the largest is no weather.
+    largest = past.apply(lambda window: np.nanmax(np.abs(window)), raw=True)
+    other_slip = ~is_flag & ~is_steady & (largest > 0) & (wide.abs() > _WILD_JUMP * largest)
+    flag_slip = is_flag & ~wide.isin([0.0, 1.0]) & wide.notna()
+    return _stacked(~(steady_slip | other_slip | flag_slip), values)
+
+
+def _is_flag(window: np.ndarray) -> float:
+    return float(np.isin(window[~np.isnan(window)], (0.0, 1.0)).all())
 
 
 def is_not_suddenly_zero(values: pd.Series) -> pd.Series:
-    """Return False where the last week is zero after half a year of weeks above zero, True elsewhere."""
+    """Return False where a week is zero after half a year of weeks above zero, True elsewhere."""
     wide = values.unstack("geo")
     steady = wide.shift(1).rolling(STEADY_WEEKS, min_periods=STEADY_WEEKS).min() > 0
-    last = pd.Series(wide.index == wide.index[-1], index=wide.index)
-    return _stacked(~(wide.eq(0) & steady).mul(last, axis=0), values)
+    return _stacked(~(wide.eq(0) & steady), values)
 
 
 def _stacked(wide: pd.DataFrame, like: pd.Series) -> pd.Series:

@@ -22,6 +22,7 @@ Role = Literal[
 
 DATE_WORDS = r"date|day|week|ds|time|period|timestamp"
 END_WORDS = r"end|ending|ended|we"
+START_WORDS = r"start|starting|begin|beginning|commencing|from|wc"
 GEO_WORDS = r"geo|geography|region|market|city|territory|state|dma|country|location|store|area|zone"
 
 _SPEND = r"spend|spends|spending|cost|costs|investment|invest|budget|adspend"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Literal
@@ -11,9 +11,12 @@ import pandas as pd
 
 from evermix.config import ModelParams
 from evermix.core import quality
-from evermix.core.findings import RULES, Finding, Reading
+from evermix.core.changes import masked_mondays
+from evermix.core.findings import RULES, Finding, Reading, past_findings
 from evermix.core.panel import (
+    GRID_LIMIT,
     WEEKDAYS,
+    grid_cells,
     held_back_weeks,
     label_weekday,
     not_launched,
@@ -23,11 +26,14 @@ from evermix.core.panel import (
     value_columns,
     weekly_grid,
 )
+from evermix.core.past import is_not_frozen, is_own_week
+from evermix.core.personal import currencies, personal_columns
 from evermix.records import Fault, ValidationReport
 
 if TYPE_CHECKING:
     import pandera.pandas as pa
 
+_MEDIA = ("spend.", "exposure.")
 Mask = Callable[[pd.Series], pd.Series | bool]
 
 
@@ -58,8 +64,17 @@ def refuse(name: str, as_of: date, format: str, file: str, reason: str) -> Outco
     return Outcome(_report(name, as_of, [fault], [], pd.DataFrame(), [], []), pd.DataFrame(), None)
 
 
-def check(frame: pd.DataFrame, name: str, params: ModelParams, as_of: date, before: pd.DataFrame | None) -> Outcome:
+def check(
+    frame: pd.DataFrame,
+    name: str,
+    params: ModelParams,
+    as_of: date,
+    before: pd.DataFrame | None,
+    waived: Collection[str] = (),
+) -> Outcome:
     """Hold a text table against the contract; every rule is asked, whatever the others found.
+
+    The target of masked weeks is blank in grid and panel, so no rule of weeks asks for it.
 
     Parameters
     ----------
@@ -67,18 +82,52 @@ def check(frame: pd.DataFrame, name: str, params: ModelParams, as_of: date, befo
         The delivery, labelled by row number.
     before : DataFrame or None
         The last accepted panel: rules of degree are asked of cells that it does not have.
+    waived : collection of str
+        Rules that a person has waived for this delivery; of those in `WAIVABLE` faults become warnings.
     """
     used = frame.loc[:, frame.columns.isin(list(params.roles().values()))]
     single = used.loc[:, ~used.columns.duplicated()]
     rows = type_rows(single, params.columns, params.source)
-    grid = weekly_grid(rows, params.columns, params.source, as_of)
-    reading = Reading(params, as_of, tuple(frame.columns), rows, grid, before)
+    cells = grid_cells(rows, as_of)
+    grid = weekly_grid(rows if cells <= GRID_LIMIT else rows.head(0), params.columns, params.source, as_of)
+    masked = masked_mondays(params.masked_weeks, as_of.isoformat())
+    grid.loc[grid.index.get_level_values("week").isin(pd.to_datetime(masked)), "target"] = float("nan")
+    reading = Reading(params, as_of, tuple(map(str, frame.columns)), rows, grid, before)
     findings = _run(_header_schema(), used.head(0), "row") + _run(_row_schema(params, as_of), single, "row")
-    findings += _weekly_findings(reading, findings)
-    faults, warnings = reading.records(findings)
+    findings += _column_findings(frame, params) + _future_findings(rows, params, as_of)
+    if cells > GRID_LIMIT:
+        findings.append(Finding("too_large", "delivery", None, None, f"{cells} cells"))
+    else:
+        findings += _weekly_findings(reading, findings)
+        findings += past_findings(reading, findings)
+    faults, warnings = reading.records(findings, waived)
+    told = set(_iso(grid.index[grid["rows"] > 0].get_level_values("week").unique()))
     late = grid.index[grid["target"].isna() & (grid["rows"] > 0)].get_level_values("week").unique()
-    report = _report(name, as_of, faults, warnings, grid, held_back_weeks(rows, params.source, as_of), _iso(late))
+    spans = held_back_weeks(rows, params.source, as_of)
+    late_weeks = [week for week in _iso(late) if week not in masked]
+    report = _report(name, as_of, faults, warnings, grid, spans, late_weeks)
+    report = report.model_copy(update={"masked": [week for week in masked if week in told]})
     return Outcome(report, grid, None if faults else panel_of(grid), reading.marks(findings))
+
+
+def _column_findings(frame: pd.DataFrame, params: ModelParams) -> list[Finding]:
+    """Rules of all columns, used or not."""
+    personal = personal_columns(frame, params.validation.personal_data_allowed)
+    found = [Finding("personal_data", "delivery", column, None, why) for column, why in personal.items()]
+    mixed = currencies(frame, params.columns.geo)
+    found += [Finding("mixed_currency", "delivery", column, None, seen) for column, seen in mixed.items()]
+    for place, column in enumerate(map(str, frame.columns)):
+        is_nameless = column == "" or column.startswith("Unnamed: ")
+        if is_nameless and (count := int(frame.iloc[:, place].str.strip().ne("").sum())):
+            found.append(Finding("unnamed_column", "delivery", column, None, f"{count} values in column {place + 1}"))
+    return found
+
+
+def _future_findings(rows: pd.DataFrame, params: ModelParams, as_of: date) -> list[Finding]:
+    """Ingest cuts later weeks, save those that have not begun and yet have a target."""
+    late = rows.index[(rows["week"] > pd.Timestamp(as_of)) & rows["target"].notna()]
+    column = params.columns.target.column
+    return [Finding("future_target", "row", column, label, float(rows.at[label, "target"])) for label in late]
 
 
 def _report(
@@ -124,6 +173,7 @@ def _row_schema(params: ModelParams, as_of: date) -> pa.DataFrameSchema:
         rules[columns.geo] = {"missing_geo": quality.is_filled}
     for name, (column, _) in value_columns(columns).items():
         rules[column] = {"not_a_number": quality.is_plain_number, "not_finite": quality.is_finite}
+        rules[column]["rounded_by_spreadsheet"] = quality.keeps_digits
         if name.startswith(("spend.", "exposure.")):
             rules[column]["negative"] = quality.is_not_negative
         if name.startswith(("control.", "event.")):
@@ -148,8 +198,8 @@ def _weekly_findings(reading: Reading, found: list[Finding]) -> list[Finding]:
     if columns.target.column not in broken:
         rules["target"] = _target_rules(reading)
     for name, (column, _) in value_columns(columns).items():
-        if name.startswith("spend.") and column not in broken:
-            rules[name] = _spend_rules(reading, name)
+        if column not in broken and name != "target":
+            rules[name] = _media_rules(reading, name) if name.startswith(_MEDIA) else _input_rules(reading, name)
     import pandera.pandas as pa
 
     fields = {name: pa.Column(nullable=True, checks=_checks(masks)) for name, masks in rules.items()}
@@ -184,26 +234,44 @@ def _calendar_rules(reading: Reading) -> dict[str, dict[str, Mask]]:
 def _target_rules(reading: Reading) -> dict[str, Mask]:
     grid, params, limits = reading.grid, reading.params, reading.params.validation
     target, told = grid["target"], grid["rows"] > 0
-    new = quality.changed_weeks(grid, reading.before, "target")
+    changed = quality.changed_weeks(grid, reading.before, "target")
+    new = quality.new_weeks(grid, reading.before, "target")
     late = quality.late_weeks(grid, reading.as_of, params.label_delay_weeks)
     enough = reading.before is not None or reading.weeks_with_target >= limits.min_weeks
     return {
-        "missing_target": _fixed(~told | target.notna() | late),
+        "missing_target": _fixed(~told | target.notna() | late | reading.is_masked),
         "below_minimum": _fixed(~(target < limits.target_min)),
-        "target_slip": _fixed(~new | quality.target_keeps_scale(target, limits.target_jump)),
-        "sudden_zero": _fixed(quality.is_not_suddenly_zero(target)),
+        "target_slip": _fixed(~changed | quality.target_keeps_scale(target, limits.target_jump)),
+        "sudden_zero": _fixed(~new | quality.is_not_suddenly_zero(target)),
+        "stale_week": _fixed(~new | is_own_week(grid)),
+        "frozen": _fixed(is_not_frozen(target, reading.accepted("target"))),
         "zero_target_share": lambda _: quality.zero_target_share(target) <= limits.max_zero_target_share,
         "too_few_weeks": lambda _: enough,
     }
 
 
-def _spend_rules(reading: Reading, name: str) -> dict[str, Mask]:
-    spend, total = reading.grid[name], reading.grid.filter(like="spend.").sum(axis=1)
-    new = quality.changed_weeks(reading.grid, reading.before, name)
+def _media_rules(reading: Reading, name: str) -> dict[str, Mask]:
+    grid, limits = reading.grid, reading.params.validation
+    kind, channel = name.split(".", 1)
+    told = reading.params.columns.channels[channel]
+    values, total = grid[name], grid.filter(like=f"{kind}.").sum(axis=1)
+    changed = quality.changed_weeks(grid, reading.before, name)
+    new = quality.new_weeks(grid, reading.before, name)
+    ended = quality.is_after(grid, told.retired)
+    slips = quality.spend_keeps_scale(values, total, limits.spend_jump, limits.target_jump)
     return {
-        "spend_slip": _fixed(~new | quality.spend_keeps_scale(spend, total, reading.params.validation.spend_jump)),
-        "sudden_zero": _fixed(quality.is_not_suddenly_zero(spend)),
+        "spend_slip": _fixed(~changed | slips),
+        "sudden_zero": _fixed(~new | ended | told.bursty | quality.is_not_suddenly_zero(values)),
+        "frozen": _fixed(is_not_frozen(values, reading.accepted(name))),
+        "spend_after_retirement": _fixed(~ended | ~(values > 0)),
     }
+
+
+def _input_rules(reading: Reading, name: str) -> dict[str, Mask]:
+    grid = reading.grid
+    changed = quality.changed_weeks(grid, reading.before, name)
+    rules = {"input_slip": _fixed(~changed | quality.input_keeps_scale(grid[name], reading.params.validation.target_jump))}
+    return rules | ({} if name.startswith("event.") else {"frozen": _fixed(is_not_frozen(grid[name], reading.accepted(name)))})
 
 
 def _fixed(mask: pd.Series) -> Mask:

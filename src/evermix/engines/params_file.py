@@ -127,7 +127,7 @@ def _shared_lines(text: str, params: Params, like: str, key: str) -> list[str]:
     marked = re.search(rf"^ +{key}: *[&*](\w+)", _block(text, like), flags=re.MULTILINE)
     if marked:
         return [f"    {key}: *{marked[1]}"]
-    value = params.models[like].model_dump(mode="json")[key]
+    value = params.models[like].model_dump(mode="json", exclude_defaults=True)[key]
     dumped = yaml.safe_dump({key: value}, sort_keys=False, width=120)
     return [f"    {line}" for line in dumped.rstrip().split("\n")]
 

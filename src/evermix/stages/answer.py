@@ -13,6 +13,7 @@ from evermix.errors import ConfigError, StoreError
 from evermix.records import VersionFile
 from evermix.stages import close
 from evermix.stages.publish import project_aliases
+from evermix.stages.versions import KeptVersion, find_version
 from evermix.stages.week import Loop
 
 
@@ -56,13 +57,12 @@ def promote(loop: Loop, version_id: str, by: str, reason: str, kind: str = "prom
         live = close.read_live(loop.store)
         if live["champion"] == version_id:
             return {"model": loop.model, "version": version_id, "status": "already champion"}
-        text, draws = _version_in_history(loop, version_id)
-        version = VersionFile.model_validate_json(text)
-        close.set_champion(loop.store, version, draws)
+        kept = _need_version(loop, version_id)
+        close.set_champion(loop.store, kept.version, kept.files["base.nc"])
         events = ledger.append(
             live["events"],
             kind,
-            ledger.last_decided(live["events"]) or version.as_of,
+            ledger.last_decided(live["events"]) or kept.version.as_of,
             _now(),
             by,
             version=version_id,
@@ -87,14 +87,10 @@ def rollback(loop: Loop, to: str | None, by: str, reason: str) -> dict[str, Any]
     return promote(loop, to, by, reason, kind="rollback")
 
 
-def _version_in_history(loop: Loop, version_id: str) -> tuple[bytes, bytes]:
-    for place in ("", "challenger/"):
-        pointer = f"live/{loop.model}/{place}champion.json"
-        for commit in loop.history.commits_touching(pointer):
-            text = loop.history.file_at(commit, pointer)
-            draws = loop.history.file_at(commit, f"live/{loop.model}/{place}base.nc")
-            if text and draws and VersionFile.model_validate_json(text).id == version_id:
-                return text, draws
+def _need_version(loop: Loop, version_id: str) -> KeptVersion:
+    kept = find_version(loop.history, version_id)
+    if kept is not None:
+        return kept
     known = sorted({event["version"] for event in loop.events() if event["event"] in ("promotion", "approval")})
     raise StoreError(
         f"{loop.model}: no version {version_id!r} that was champion or put before a person; known: "

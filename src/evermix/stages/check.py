@@ -10,7 +10,7 @@ from typing import Any
 from evermix.config import Environment, load_params
 from evermix.engines.store import Store, read_json, write_json
 from evermix.stages import validate
-from evermix.stages.ingest import take_snapshot
+from evermix.stages.ingest import plan_place, take_snapshot
 
 
 def check_source(env: Environment, model: str) -> dict[str, Any]:
@@ -20,12 +20,12 @@ def check_source(env: Environment, model: str) -> dict[str, Any]:
     as_of = today - timedelta(days=today.weekday() + 7)
     with tempfile.TemporaryDirectory() as name:
         store = Store(Path(name), model)
-        source = env.source_path(params.source.path)
-        seen = take_snapshot(params, source, as_of, store.snapshot)
+        source, plan = env.source_path(params.source.path), plan_place(env, params.source)
+        seen = take_snapshot(params, source, as_of, store.snapshot, plan, today=today)
         if seen.status == "waiting":
             # The source has not come to last week: what it has is checked, through its own last whole week.
             as_of = date.fromisoformat(str(seen.last_week))
-            take_snapshot(params, source, as_of, store.snapshot)
+            take_snapshot(params, source, as_of, store.snapshot, plan, today=today)
         store.before.mkdir(parents=True)
         write_json(store.week, {"model": model, "as_of": as_of.isoformat(), "reconstructed": False})
         validate.run(store, params)

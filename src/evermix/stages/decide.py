@@ -30,6 +30,11 @@ def run(store: Store, params: ModelParams) -> Decision:
     )
     if decision.decision == "quarantine":
         decision = decision.model_copy(update={"reasons": [*decision.reasons, *_faults(report)]})
+    adopted = store.before / "adopted.json"
+    if decision.decision == "first_fit" and adopted.is_file():
+        told = read_json(adopted)
+        reasons = [f"adopted by {told['by']}: {told['reason']}", *decision.reasons]
+        decision = decision.model_copy(update={"reasons": reasons})
     if decision.requested_now:
         decision = decision.model_copy(update={"request": _write_request(store, decision, covers, params, champion)})
     else:
@@ -76,6 +81,9 @@ def _write_request(
     if champion is not None:
         files["champion.json"] = (store.before / "champion.json").read_bytes()
         files["champion.nc"] = (store.before / "base.nc").read_bytes()
+    elif (store.before / "adopted.nc").is_file():
+        files["adopted.nc"] = (store.before / "adopted.nc").read_bytes()
+        request["adopted"] = read_json(store.before / "adopted.json")
     request["id"] = request_id(request, files)
     with fresh_folder(store.request) as draft:
         for name, data in files.items():

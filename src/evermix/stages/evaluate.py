@@ -39,10 +39,11 @@ def _evaluate(store: Store, request: dict[str, Any]) -> Evaluation:
     draws, kind = request["evaluation"]["draws"], load_kind(request["kind"])
     args = (panel, request["columns"], request["spec"], fit["basis"])
     full = stack_draws(load_posterior(store.fit / "posterior.nc"), draws)
-    early = stack_draws(load_posterior(store.fit / "holdout.nc"), draws)
+    held_out = store.fit / "holdout.nc"
+    early = stack_draws(load_posterior(held_out), draws) if held_out.is_file() else None
     challenger = Challenger(
         predictive=kind.predict(full, *args),
-        early_predictive=kind.predict(early, *args),
+        early_predictive=kind.predict(early, *args) if early is not None else None,
         contributions=kind.contributions(full, *args),
         convergence=fit["summary"],
     )

@@ -10,7 +10,8 @@ import pandas as pd
 
 from evermix.config import ModelParams
 from evermix.core.draws import stack_draws
-from evermix.engines.models.drawsfile import load_posterior, save_tree
+from evermix.engines.models.adopt import adopt_draws
+from evermix.engines.models.drawsfile import load_posterior, load_tree, save_tree
 from evermix.engines.models.request import fit_request
 from evermix.engines.store import Store, fresh_folder, read_json, write_json
 
@@ -26,6 +27,11 @@ def run(store: Store, params: ModelParams) -> dict[str, Any]:
             record: dict[str, Any] = {"status": "nothing requested"}
         else:
             panel = pd.read_parquet(store.request / "panel.parquet")
+            if "adopted" in request:
+                made, record = adopt_draws(request, panel, load_tree(store.request / "adopted.nc"))
+                save_tree(made, folder / "posterior.nc")
+                write_json(folder / "fit.json", record)
+                return record
             champion = store.request / "champion.nc"
             start = stack_draws(load_posterior(champion), _START_DRAWS) if champion.is_file() else None
             full, holdout, record = fit_request(request, panel, start, _reporter)

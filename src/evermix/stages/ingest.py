@@ -8,9 +8,9 @@ from typing import Literal
 
 import pandas as pd
 
-from evermix.config import ModelParams
+from evermix.config import Environment, ModelParams, SourceParams
 from evermix.core.panel import is_waiting, parse_dates, week_of, whole_weeks
-from evermix.engines.sources import Delivery, fetch, keep_rows, read_table
+from evermix.engines.sources import Delivery, NotDelivered, fetch, keep_rows, read_table
 from evermix.engines.store import fresh_folder, hash_bytes, read_json, write_bytes, write_json
 from evermix.errors import ConfigError
 from evermix.records import Record
@@ -32,11 +32,26 @@ class SnapshotSummary(Record):
     last_week: str | None
 
 
-def take_snapshot(params: ModelParams, source: str, as_of: date, folder: Path) -> SnapshotSummary:
+def plan_place(env: Environment, source: SourceParams) -> str | None:
+    """Return where a model's plan is: a path as for the source or, in a database, a query; None without a plan."""
+    return source.plan if source.plan is None or source.format == "sql" else env.source_path(source.plan)
+
+
+def take_snapshot(
+    params: ModelParams,
+    source: str,
+    as_of: date,
+    folder: Path,
+    plan: str | None = None,
+    today: date | None = None,
+    accepted_through: str | None = None,
+) -> SnapshotSummary:
     """Write ``data.csv`` or ``data.parquet`` and ``about.json`` into a folder, at once or not at all.
 
+    A plan of the weeks to come, where one was delivered, is written beside them as ``plan.csv``.
+
     Rows of weeks after ``as_of`` are cut, so that a past week sees what it could have seen; rows without a readable
-    date stay, for validate to report.  A folder that already holds the same bytes is left alone.
+    date stay, for validate to report, and so do targets of weeks that have not begun on the day of arrival.  A folder that already holds the same bytes is left alone.
 
     Parameters
     ----------
@@ -44,6 +59,12 @@ def take_snapshot(params: ModelParams, source: str, as_of: date, folder: Path) -
         Path, glob or URL with ``{home}`` filled in (`Environment.source_path`).
     as_of : date
         Monday of the week being closed.
+    plan : str or None
+        From `plan_place`.
+    today : date or None
+        The day of arrival (UTC); None asks nothing of the future.
+    accepted_through : str or None
+        The last week (ISO Monday) of the last accepted panel: a source that ends before it is not late, it has lost weeks.
 
     Raises
     ------
@@ -54,11 +75,15 @@ def take_snapshot(params: ModelParams, source: str, as_of: date, folder: Path) -
     """
     if as_of.weekday() != 0:
         raise ConfigError(f"as_of: got {as_of} ({as_of:%A}), expected a Monday. Weeks are named by their Monday.")
-    delivery = fetch(source, params.source.format)
-    data, cut_rows, waiting, weeks = _cut(delivery, params, as_of)
+    delivery = _fetch(params, source, params.source.query)
+    planned = _plan_bytes(params, source, plan)
+    data, cut_rows, waiting, weeks = _cut(delivery, params, as_of, today)
+    waiting = waiting and not (accepted_through and (weeks["last_week"] or accepted_through) < accepted_through)
     rows = None if delivery.rows is None else delivery.rows - cut_rows
     told = {"sha256": hash_bytes(data), "rows": rows, "cut_rows": cut_rows, "files": list(delivery.files)}
     about = {"format": delivery.format} | told
+    if planned is not None:
+        about["plan_sha256"] = hash_bytes(planned)
     file = folder / "about.json"
     if waiting:
         return SnapshotSummary(status="waiting", as_of=as_of.isoformat(), **told, **weeks)
@@ -67,10 +92,33 @@ def take_snapshot(params: ModelParams, source: str, as_of: date, folder: Path) -
     with fresh_folder(folder) as draft:
         write_bytes(draft / f"data.{delivery.format}", data)
         write_json(draft / "about.json", about)
+        if planned is not None:
+            write_bytes(draft / "plan.csv", planned)
     return SnapshotSummary(status="taken", as_of=as_of.isoformat(), **told, **weeks)
 
 
-def _cut(delivery: Delivery, params: ModelParams, as_of: date) -> tuple[bytes, int, bool, dict[str, str | None]]:
+def _fetch(params: ModelParams, source: str, query: str | None) -> Delivery:
+    sort_by = [column for column in (params.columns.date, params.columns.geo) if column is not None]
+    return fetch(source, params.source.format, query, sort_by)
+
+
+def _plan_bytes(params: ModelParams, source: str, plan: str | None) -> bytes | None:
+    """Return the plan as CSV; None where none was delivered: no place named, nothing there, or no row in it."""
+    if plan is None:
+        return None
+    is_query = params.source.format == "sql"
+    try:
+        delivery = _fetch(params, source, plan) if is_query else _fetch(params, plan, None)
+    except NotDelivered:
+        return None
+    if delivery.rows is None or delivery.format == "csv":
+        return delivery.data if delivery.rows != 0 else None
+    return read_table(delivery.data, delivery.format).frame.to_csv(index=False, lineterminator="\n").encode("utf-8")
+
+
+def _cut(
+    delivery: Delivery, params: ModelParams, as_of: date, today: date | None
+) -> tuple[bytes, int, bool, dict[str, str | None]]:
     """Return the bytes without later weeks, how many rows that cost, whether the week waits, and the source's span."""
     unknown: dict[str, str | None] = {"first_week": None, "last_week": None}
     if delivery.rows is None:
@@ -80,6 +128,20 @@ def _cut(delivery: Delivery, params: ModelParams, as_of: date) -> tuple[bytes, i
     if list(table.frame.columns).count(column) != 1:
         return delivery.data, 0, False, unknown
     dates = parse_dates(table.frame[column])
-    keep = ~(week_of(dates, params.source.week_start) > pd.Timestamp(as_of))
+    weeks = week_of(dates, params.source.week_start)
+    keep = ~(weeks > pd.Timestamp(as_of)) | _is_from_the_future(table.frame, weeks, params, today)
     data = keep_rows(delivery.data, delivery.format, table, keep)
     return data, int((~keep).sum()), is_waiting(dates, params.source, as_of), whole_weeks(dates, params.source)
+
+
+def _is_from_the_future(frame: pd.DataFrame, weeks: pd.Series, params: ModelParams, today: date | None) -> pd.Series:
+    """Return which rows have a target although their week had not begun when they arrived.
+
+    Planned rows have none, and rows of past weeks may be a replay's later ones.  One day more than today, for clocks
+    east of UTC.
+    """
+    target = params.columns.target.column
+    if today is None or list(frame.columns).count(target) != 1:
+        return pd.Series(False, index=frame.index)
+    this_week = week_of(pd.Series([pd.Timestamp(today) + pd.Timedelta(days=1)]), params.source.week_start).iloc[0]
+    return (weeks > this_week) & frame[target].str.strip().ne("")

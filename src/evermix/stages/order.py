@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from evermix.core import ledger
-from evermix.core.rules import WAIVABLE
 from evermix.core.orders import frozen_by
+from evermix.core.rules import WAIVABLE
 from evermix.engines.store import read_json
 from evermix.errors import ConfigError
 from evermix.stages import close

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from evermix.config import Environment
 from evermix.core import ledger
 from evermix.core.close import WeekOutcome
+from evermix.core.verify import missing_versions
 from evermix.engines.history import History, read_branch_file
 from evermix.engines.registry import Registry
 from evermix.engines.store import Store, hash_bytes, read_json, write_bytes, write_json
-from evermix.errors import StoreError
 from evermix.records import VersionFile
+from evermix.stages.versions import find_version
 
 if TYPE_CHECKING:
     from evermix.stages.week import Loop
@@ -69,7 +70,7 @@ def _tags(store: Store, version: VersionFile, outcome: WeekOutcome, commit: str)
     request = read_json(store.request / "request.json")
     return {
         "as_of": version.as_of,
-        "kind": "refit",
+        "kind": "adopted" if "adopted" in request else "refit",
         "decision": outcome.decision.decision,
         "verdict": (outcome.verdict.verdict if outcome.verdict else None) or "none",
         "parent": request["champion"] or "none",
@@ -103,7 +104,7 @@ def project_aliases(env: Environment, store: Store, events: list[ledger.Event]) 
         return
     registry = registry_of(env)
     registry.reconcile(store.model, truth_of(events))
-    for version, tags in _tags_after(events).items():
+    for version, tags in tags_after(events).items():
         if version in {known["id"] for known in registry.state(store.model)["versions"]}:
             registry.tag(store.model, version, tags)
     write_json(marker, {"move": moves[-1]["hash"]})
@@ -120,7 +121,7 @@ def truth_of(events: list[ledger.Event]) -> dict[str, str | None]:
     return {"champion": champion, "challenger": challenger}
 
 
-def _tags_after(events: list[ledger.Event]) -> dict[str, dict[str, str]]:
+def tags_after(events: list[ledger.Event]) -> dict[str, dict[str, str]]:
     """Return the tags that the ledger gives to each version that a move touched."""
     out: dict[str, dict[str, str]] = {}
     for event in events:
@@ -151,11 +152,9 @@ def reconcile(loop: Loop) -> dict[str, Any]:
         events = loop.events()
         truth = truth_of(events)
         registry = registry_of(loop.env)
-        republished = [
-            version
-            for version in registry.missing(loop.model, truth)
-            if _republish(loop.env, loop.history, registry, events, version)
-        ]
+        known = {version["id"] for version in registry.state(loop.model)["versions"]}
+        used, _ = missing_versions(events, known)
+        republished = [gone for gone in used if _republish(loop.env, loop.history, registry, events, gone)]
         repairs = [f"{version} published again" for version in republished]
         repairs += registry.reconcile(loop.model, truth)
         (loop.env.home / "registry" / f"{loop.model}.json").unlink(missing_ok=True)
@@ -166,26 +165,15 @@ def reconcile(loop: Loop) -> dict[str, Any]:
 def _republish(
     env: Environment, history: History, registry: Registry, events: list[ledger.Event], version_id: str
 ) -> bool:
-    """Publish a version from what the history keeps of it: draws, pointer and training panel."""
-    for place in ("", "challenger/"):
-        pointer = f"live/{history.model}/{place}champion.json"
-        for commit in history.commits_touching(pointer):
-            text = history.file_at(commit, pointer)
-            if text is None or json.loads(text)["id"] != version_id:
-                continue
-            with tempfile.TemporaryDirectory() as name:
-                parts = {
-                    "champion.json": text,
-                    "base.nc": history.file_at(commit, f"live/{history.model}/{place}base.nc"),
-                    "panel.parquet": history.file_at(commit, f"live/{history.model}/panel.parquet"),
-                }
-                for part, data in parts.items():
-                    if data is None:
-                        raise StoreError(f"{version_id}: commit {commit} lacks {part}. Run `git fsck` on the history.")
-                    write_bytes(Path(name) / part, data)
-                version = VersionFile.model_validate_json(text)
-                tags = {"as_of": version.as_of, "git_commit": commit, "republished": "true"}
-                tags |= _tags_after(events).get(version_id, {})
-                registry.publish(version, {part: Path(name) / part for part in parts}, {}, _params(version), tags)
-            return True
-    return False
+    """Publish a version from what the history keeps of it; False for one that it does not keep."""
+    kept = find_version(history, version_id)
+    if kept is None:
+        return False
+    with tempfile.TemporaryDirectory() as name:
+        for part, data in kept.files.items():
+            write_bytes(Path(name) / part, data)
+        version = kept.version
+        tags = {"as_of": version.as_of, "git_commit": kept.commit, "republished": "true"}
+        tags |= tags_after(events).get(version_id, {})
+        registry.publish(version, {part: Path(name) / part for part in kept.files}, {}, _params(version), tags)
+    return True

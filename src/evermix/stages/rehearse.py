@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 from evermix.engines.store import Store, read_json
 from evermix.stages import decide, monitor, validate
 from evermix.stages.durations import durations
-from evermix.stages.ingest import take_snapshot
 from evermix.stages.open import open_week
 from evermix.stages.week import Loop
 
@@ -36,8 +34,7 @@ def rehearse(loop: Loop, as_of: str) -> dict[str, Any]:
         told |= {"pending": pending, "week": pending[0]}
         store = Store(Path(name) / "clone", loop.model)
         snapshot = Path(name) / "snapshot"
-        source = loop.env.source_path(loop.params.source.path)
-        seen = take_snapshot(loop.params, source, date.fromisoformat(pending[0]), snapshot)
+        seen = loop.take_delivery(pending[0], snapshot)
         if seen.status == "waiting":
             why = f"the source has no complete week {pending[0]} yet, it ends with {seen.last_week}"
             return {**told, "status": "waiting", "reasons": [why]}

@@ -12,13 +12,14 @@ from typing import Any
 from evermix.config import Environment, ModelParams, load_params
 from evermix.core import ledger
 from evermix.core.orders import orders_for
+from evermix.engines.calendars import check_calendars
 from evermix.engines.history import History, share_open, take_open
 from evermix.engines.models import load_kind
 from evermix.engines.store import Store, read_json
 from evermix.errors import ConfigError, StoreError
 from evermix.stages import STAGES, close
 from evermix.stages.durations import remember_duration
-from evermix.stages.ingest import SnapshotSummary, take_snapshot
+from evermix.stages.ingest import SnapshotSummary, plan_place, take_snapshot
 from evermix.stages.open import open_week
 from evermix.stages.publish import project_aliases
 from evermix.stages.snapshots import keep_snapshot, known_weeks, lay_out_snapshot
@@ -87,7 +88,8 @@ class Loop:
     def _is_open(self, as_of: str) -> bool:
         return self.store.week.is_file() and read_json(self.store.week)["as_of"] == as_of
 
-    def _is_computed(self, as_of: str) -> bool:
+    def is_computed(self, as_of: str) -> bool:
+        """Tell whether a week has its `computed` commit and waits to be closed."""
         return self.history.computed_commit(as_of) is not None
 
     def pending(self, through: str) -> list[str]:
@@ -121,13 +123,13 @@ class Loop:
         """Bring a week up to one stage (``open`` or a DVC stage), whatever was done of it before, here or elsewhere."""
         with self.history.locked():
             self.history.sync()
-            if self._is_closed(as_of) and not self._is_computed(as_of):
+            if self._is_closed(as_of) and not self.is_computed(as_of):
                 return {"model": self.model, "as_of": as_of, "stage": stage, "status": "closed"}
             take_open(self.history)
-            if not self._prepare(as_of, take_new=False):
+            if not self.prepare(as_of, take_new=False):
                 return {"model": self.model, "as_of": as_of, "stage": stage, "status": "waiting"}
-            if stage != "open" and not self._is_computed(as_of):
-                self._compute(stage)
+            if stage != "open" and not self.is_computed(as_of):
+                self.compute(stage)
             share_open(self.history, f"{stage} {self.model} {as_of}")
             done = {"model": self.model, "as_of": as_of, "stage": stage, "status": "done"}
             # What was found is the answer of this stage; a broken delivery is an outcome, not an error.
@@ -137,10 +139,10 @@ class Loop:
         """Close a computed week; what is missing of it is computed first."""
         with self.history.locked():
             self.history.sync()
-            if self._is_closed(as_of) and not self._is_computed(as_of):
+            if self._is_closed(as_of) and not self.is_computed(as_of):
                 return self._already_closed(as_of)
             take_open(self.history)
-            return self._close_prepared(as_of) if self._prepare(as_of, take_new=False) else self._waiting(as_of)
+            return self.close_prepared(as_of) if self.prepare(as_of, take_new=False) else self.waiting(as_of)
 
     def week(self, as_of: str) -> list[dict[str, Any]]:
         """Close every pending week up to and including one; return their outcomes, oldest first."""
@@ -162,24 +164,32 @@ class Loop:
 
     def _one(self, as_of: str) -> dict[str, Any]:
         self.say(f"week {as_of} of {self.model}")
-        return self._close_prepared(as_of) if self._prepare(as_of, take_new=True) else self._waiting(as_of)
+        return self.close_prepared(as_of) if self.prepare(as_of, take_new=True) else self.waiting(as_of)
 
-    def _close_prepared(self, as_of: str) -> dict[str, Any]:
+    def close_prepared(self, as_of: str) -> dict[str, Any]:
+        """Close the week that is open in the clone; what is missing of it is computed first."""
         if ledger.quarantine_stands(self.events(), as_of, self._snapshot_here()):
             return self._already_closed(as_of)
-        if not self._is_computed(as_of):
-            self._compute(STAGES[-1])
+        if not self.is_computed(as_of):
+            self.compute(STAGES[-1])
         return {"status": "closed", **close.run(self.env, self.history, self.params, _now())}
 
-    def _compute(self, stage: str) -> None:
+    def compute(self, stage: str) -> None:
+        """Compute the open week up to a stage."""
         started = time.monotonic()
         self.history.repro(stage, self.say)
         if stage == STAGES[-1]:
             remember_duration(self.store, self.env, time.monotonic() - started)
 
-    def _prepare(self, as_of: str, take_new: bool) -> bool:
-        """Make the week open in the clone; False when its data are not there yet."""
-        if self._is_computed(as_of):
+    def prepare(self, as_of: str, take_new: bool) -> bool:
+        """Make the week open in the clone; False when its data are not there yet.
+
+        Parameters
+        ----------
+        take_new : bool
+            Ask the source again, rather than only when no snapshot of the week is there.
+        """
+        if self.is_computed(as_of):
             return True
         with tempfile.TemporaryDirectory() as name:
             snapshot = Path(name) / "snapshot"
@@ -211,6 +221,7 @@ class Loop:
     def _open(self, as_of: str, snapshot: Path, events: list[ledger.Event]) -> None:
         # A spec that no fit could take is refused before a week is opened for it.
         load_kind(self.params.kind).check(self.params.spec, self.params.columns.model_dump())
+        check_calendars(self.params.columns)
         self.history.discard()
         self.history.configure_dvc()
         open_week(self.env, self.store, self.params, as_of, snapshot, events)
@@ -222,14 +233,28 @@ class Loop:
     def _ingest(self, as_of: str) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as name:
             draft = Path(name) / "snapshot"
-            source = self.env.source_path(self.params.source.path)
-            summary = take_snapshot(self.params, source, date.fromisoformat(as_of), draft)
+            summary = self.take_delivery(as_of, draft)
             self._refuse_a_start_before_the_data(as_of, summary)
             self._source_ends = summary.last_week
             if summary.status == "waiting":
                 return {"model": self.model, **summary.model_dump()}
             is_new = keep_snapshot(self.env, self.model, as_of, draft, _now())
         return {"model": self.model, **summary.model_dump(), "status": "stored", "new": is_new}
+
+    def take_delivery(self, as_of: str, folder: Path) -> SnapshotSummary:
+        """Write what the source says for a week into a folder; nothing of it is kept yet."""
+        week, today = date.fromisoformat(as_of), datetime.now(UTC).date()
+        accepted = [e["as_of"] for e in self.events() if e["event"] == "decision" and e["decision"] != "quarantine"]
+        return take_snapshot(
+            self.params,
+            self.env.source_path(self.params.source.path),
+            week,
+            folder,
+            plan_place(self.env, self.params.source),
+            # A clock that stands before the end of the week it closes cannot say what is the future.
+            today=today if today >= week + timedelta(days=7) else None,
+            accepted_through=max(accepted, default=None),
+        )
 
     def _refuse_a_start_before_the_data(self, as_of: str, summary: SnapshotSummary) -> None:
         """A mistyped first week would be the ledger's start, with every week since then to catch up."""
@@ -240,7 +265,8 @@ class Loop:
             f"Expected a Monday from {summary.first_week} to {summary.last_week}."
         )
 
-    def _waiting(self, as_of: str) -> dict[str, Any]:
+    def waiting(self, as_of: str) -> dict[str, Any]:
+        """Return the outcome of a week whose data are not there yet."""
         why = f"the source has no complete week {as_of} yet, it ends with {self._source_ends}; nothing was decided"
         return {"status": "waiting", "model": self.model, "as_of": as_of, "decision": None, "reasons": [why]}
 

@@ -41,7 +41,7 @@ def make_local_history(env: Environment) -> None:
 
 def read_ref(env: Environment, ref: str) -> dict[str, bytes] | None:
     """Return the files of a ref by name, None where there is no such ref."""
-    with _objects(env, ref) as (folder, tip):
+    with objects_with(env, ref) as (folder, tip):
         return None if tip is None else _files_of(env, folder, tip)
 
 
@@ -54,7 +54,7 @@ def write_ref(env: Environment, ref: str, files: Mapping[str, bytes], message: s
         Another process changed the ref meanwhile, or the history cannot be reached: read again, then write again.
     """
     make_local_history(env)
-    with _objects(env, ref) as (folder, tip):
+    with objects_with(env, ref) as (folder, tip):
         commit = _commit(env, folder, files, message, tip)
         if is_remote(env.history_url):
             done = run(env, folder, ["git", "push", "-q", "origin", f"{commit}:{ref}"])
@@ -84,7 +84,7 @@ def list_refs(env: Environment, prefix: str) -> list[str]:
 
 def read_branch_file(env: Environment, model: str, path: str) -> bytes | None:
     """Return a file at the tip of a model's branch without its lock or clone, None where it is not there."""
-    with _objects(env, f"refs/heads/weeks/{model}") as (folder, tip):
+    with objects_with(env, f"refs/heads/weeks/{model}") as (folder, tip):
         if tip is None:
             return None
         done = run(env, folder, ["git", "cat-file", "blob", f"{tip}:{path}"])
@@ -92,7 +92,7 @@ def read_branch_file(env: Environment, model: str, path: str) -> bytes | None:
 
 
 @contextmanager
-def _objects(env: Environment, ref: str) -> Iterator[tuple[Path, str | None]]:
+def objects_with(env: Environment, ref: str) -> Iterator[tuple[Path, str | None]]:
     """Yield a repository that has a ref's objects, and the commit that the ref names (None: no such ref)."""
     if not is_remote(env.history_url):
         folder = Path(env.history_url)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import xarray as xr
@@ -34,6 +35,14 @@ def load_posterior(path: Path) -> xr.Dataset:
         return xr.load_dataset(path, group="posterior", engine="h5netcdf")
     except (FileNotFoundError, OSError) as err:
         raise _unreadable(path, err) from None
+
+
+def load_posterior_bytes(data: bytes) -> xr.Dataset:
+    """Read the posterior group of a draws file that is in memory already, as from a commit."""
+    try:
+        return xr.load_dataset(io.BytesIO(data), group="posterior", engine="h5netcdf")
+    except (OSError, ValueError, KeyError) as err:
+        raise _unreadable(Path("draws"), err) from None
 
 
 def _unreadable(path: Path, err: Exception) -> StoreError:

@@ -150,19 +150,21 @@ def summarize(tree: xr.DataTree) -> dict[str, Any]:
     """Return convergence diagnostics over all scalar parameters; a diagnostic that is not finite is None."""
     import arviz
 
-    posterior, stats = tree["posterior"].to_dataset(), tree["sample_stats"].to_dataset()
+    posterior = tree["posterior"].to_dataset()
+    # Draws that were adopted may come without what their sampler said: missing evidence, then.
+    stats = tree["sample_stats"].to_dataset() if "sample_stats" in tree.children else xr.Dataset()
     with warnings.catch_warnings():
         # Constant draws give 0/0 here; the NaN that follows is reported as missing evidence.
         warnings.simplefilter("ignore", RuntimeWarning)
         rhat = arviz.rhat(posterior)
         bulk, tail = (arviz.ess(posterior, method=method) for method in ("bulk", "tail"))
-        bfmi = arviz.bfmi(tree)["energy"].to_numpy()
+        bfmi = arviz.bfmi(tree)["energy"].to_numpy() if "energy" in stats else np.array([np.nan])
     worst = sorted(posterior.data_vars, key=lambda name: _key(bulk[name].to_numpy().min()))[:3]
     return {
         "rhat_max": _extreme(rhat, np.max),
         "ess_bulk_min": _extreme(bulk, np.min),
         "ess_tail_min": _extreme(tail, np.min),
-        "divergence_share": float(stats["diverging"].to_numpy().mean()),
+        "divergence_share": float(stats["diverging"].to_numpy().mean()) if "diverging" in stats else None,
         "bfmi_min": _finite(bfmi.min()),
         "draws": posterior.sizes["draw"],
         "chains": posterior.sizes["chain"],
@@ -222,8 +224,12 @@ def _sample(
         # nutpie answers an interrupt with the draws it has; those are no posterior.
         raise KeyboardInterrupt
     posterior, stats = tree["posterior"].to_dataset(), tree["sample_stats"].to_dataset()
-    kept = [name for name in _STATS if name in stats]
-    return xr.DataTree.from_dict({"posterior": posterior.drop_attrs(), "sample_stats": stats[kept].drop_attrs()})
+    return xr.DataTree.from_dict({"posterior": posterior.drop_attrs(), "sample_stats": sampler_stats(stats)})
+
+
+def sampler_stats(stats: xr.Dataset) -> xr.Dataset:
+    """Return the statistics that are kept of a run, those of them that the sampler told."""
+    return stats[[name for name in _STATS if name in stats]].drop_attrs()
 
 
 def _matches(model: pm.Model, name: str, start: xr.Dataset) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evermix.engines.registry import publish as steps
-from evermix.engines.registry.model import ID_TAG, MODEL_FILES
+from evermix.engines.registry.model import ID_TAG, MODEL_FILES, served_file
 from evermix.engines.registry.session import import_mlflow, translated
 from evermix.errors import StoreError
 from evermix.records import VersionFile
@@ -111,10 +112,6 @@ class Registry:
         with self._talking(f"reading alias {alias} of {model}") as client:
             return _aliases(client, model).get(alias)
 
-    def rollback(self, model: str, version_id: str) -> None:
-        """Make an earlier version the champion again; the version itself is not touched."""
-        self.set_alias(model, "champion", version_id)
-
     def tag(self, model: str, version_id: str, tags: Mapping[str, str]) -> None:
         """Set tags (``verdict``, ``decision`` ...) of a published version."""
         with self._talking(f"tagging {version_id}") as client:
@@ -135,6 +132,13 @@ class Registry:
                 for v in _versions(client, model)
             ]
         return {alias: aliases.get(alias) for alias in ALIASES} | {"versions": versions}
+
+    def read_file(self, model: str, version_id: str, name: str) -> bytes | None:
+        """Return the bytes of one of a version's ``MODEL_FILES`` as they are served, None where it has none."""
+        with self._talking(f"reading {name} of {version_id}") as client, tempfile.TemporaryDirectory() as folder:
+            found = _need_version(client, model, version_id)
+            path = served_file(model, found.version, name, folder, self.tracking_uri)
+            return None if path is None else path.read_bytes()
 
     def missing(self, model: str, truth: Mapping[str, str | None]) -> list[str]:
         """Return ids that the truth names and the registry lacks; the caller publishes them again."""

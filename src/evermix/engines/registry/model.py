@@ -20,6 +20,8 @@ ID_TAG = "evermix_version"
 MODEL_FILES = ("base.nc", "champion.json", "panel.parquet")
 # Stored inside every published version: the module of this name must go on reading them.
 LOADER = "evermix.served_model"
+# The folder inside a published version that holds its files.
+_FOLDER = "version"
 
 
 def save_model(
@@ -48,7 +50,7 @@ def save_model(
     example = input_example(pd.read_parquet(files["panel.parquet"]))
     with tempfile.TemporaryDirectory() as draft:
         # MLflow keeps the folder's name inside the model.
-        folder = Path(draft) / "version"
+        folder = Path(draft) / _FOLDER
         folder.mkdir()
         for name in MODEL_FILES:
             shutil.copyfile(files[name], folder / name)
@@ -62,6 +64,20 @@ def save_model(
             pip_requirements=[f"evermix=={__version__}"],
             mlflow_model=Model(model_uuid=model_id, model_id=model_id, run_id=run_id, metadata={ID_TAG: version.id}),
         )
+
+
+def served_file(model: str, number: str | int, name: str, folder: str, tracking_uri: str) -> Path | None:
+    """Download one file of a registered version into a folder; None where the version has no such file."""
+    mlflow = import_mlflow()
+    uri = f"models:/{model}/{number}/data/{_FOLDER}/{name}"
+    try:
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=tracking_uri))
+    except FileNotFoundError:
+        return None
+    except mlflow.MlflowException as err:
+        if err.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
 
 
 def input_example(panel: pd.DataFrame) -> pd.DataFrame:

@@ -1,18 +1,24 @@
-"""Gets what a source tells: files by path, glob or fsspec URL.  Bytes as they came.
+"""Gets what a source tells: files by path, glob or fsspec URL, bytes as they came; a query's answer as CSV.
 
 That bytes cannot be got is a service error, and is tried again.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import pandas as pd
 
+from evermix.config.environment import fill_placeholders, s3_options, without_secrets
+from evermix.engines.sources.sql import query_csv
 from evermix.engines.sources.tables import panel_bytes, read_table
 from evermix.errors import ConfigError, DataError, ServiceError
+
+
+class NotDelivered(ServiceError):
+    """The place answered, and there is nothing: not delivered yet."""
 
 
 @dataclass(frozen=True)
@@ -35,23 +41,30 @@ class Delivery:
     files: tuple[str, ...]
 
 
-def fetch(path: str, format: str) -> Delivery:
+def fetch(path: str, format: str, query: str | None = None, sort_by: Sequence[str] = ()) -> Delivery:
     """Return all bytes of a source.
 
     Parameters
     ----------
     path : str
-        File, glob or fsspec URL.
+        File, glob, fsspec URL or, with a query, SQLAlchemy URL; ``${EVERMIX_...}`` is filled in from the environment.
     format : str
-        ``csv`` or ``parquet``.
+        ``csv``, ``parquet`` or ``sql``; what a database answers is delivered as ``csv``.
+    query : str or None
+        What to ask a database.
+    sort_by : sequence of str
+        Columns by which a database's rows are sorted first.
 
     Raises
     ------
     ServiceError
         Nothing there, or the place did not answer.
     ConfigError
-        The URL's protocol is unknown or its package is not installed.
+        The URL's protocol is unknown or its package is not installed; a variable is not set; a query is wrong.
     """
+    if query is not None:
+        data, count = query_csv(path, query, sort_by)
+        return Delivery(data, "csv", count, ("the query's answer",))
     parts = sorted(_read_all(path).items())
     names = tuple(PurePosixPath(name).name for name, _ in parts)
     tables = []
@@ -71,35 +84,35 @@ def fetch(path: str, format: str) -> Delivery:
 def _read_all(path: str) -> dict[str, bytes]:
     import fsspec
 
-    shown = _without_secrets(path)
+    shown = without_secrets(path)
+    filled, values = fill_placeholders(path, "source.path")
+    # A listing kept from an earlier look would hide what was delivered since.
+    options = {**s3_options(), "use_listings_cache": False} if filled.startswith(("s3://", "s3a://")) else {}
     try:
-        fs, root = fsspec.core.url_to_fs(path)
+        fs, root = fsspec.core.url_to_fs(filled, **options)
     except (ImportError, ValueError) as err:
         raise ConfigError(
-            f"source {shown}: {err}. Mend source.path, or install the package of that protocol."
+            f"source {shown}: {without_secrets(str(err), values)}. Mend source.path, or install the package of "
+            "that protocol."
         ) from None
     try:
         names = fs.glob(root) if fsspec.core.has_magic(root) else [root]
         if not names:
             raise FileNotFoundError("no file matches")
-        return {str(name): fs.cat_file(name) for name in names}
+        return {without_secrets(str(name), values): fs.cat_file(name) for name in names}
     except IsADirectoryError:
         raise ConfigError(f"source {shown}: is a folder, expected a file or a glob such as {shown}/*.csv.") from None
     except FileNotFoundError:
-        raise ServiceError(
+        raise NotDelivered(
             f"source {shown}: nothing there, expected the model's delivery. Check source.path; a week that was "
             "not delivered yet is tried again."
         ) from None
     # Each protocol raises what its client raises; past this line there is one error for "did not answer".
-    except Exception as err:
-        reason = _without_secrets(f"{type(err).__name__}: {err}")
+    except Exception as err:  # noqa: BLE001
+        reason = without_secrets(f"{type(err).__name__}: {err}", values)
         raise ServiceError(
             f"source {shown}: did not answer ({reason}), expected its bytes. It is tried again."
-        ) from err
-
-
-def _without_secrets(text: str) -> str:
-    return re.sub(r"(://)[^/@\s]*@", r"\1***@", text)
+        ) from None
 
 
 def _join(tables: list[pd.DataFrame], format: str) -> bytes:

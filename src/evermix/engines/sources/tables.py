@@ -16,8 +16,22 @@ import pandas as pd
 
 from evermix.errors import DataError
 
-_MAGIC = {b"PAR1": "Parquet", b"PK\x03\x04": "a zip archive or Excel workbook", b"\x1f\x8b": "gzip"}
+_MAGIC = {
+    b"PAR1": "Parquet",
+    b"PK\x03\x04": "a zip archive or Excel workbook",
+    b"\x1f\x8b": "gzip",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"%PDF": "PDF",
+    b"SQLite format 3": "an SQLite database",
+    b"\xff\xfe": "UTF-16 text",
+    b"\xfe\xff": "UTF-16 text",
+}
 _LONGEST_LIST = 5
+_LONGEST_TYPE = 60
+MAX_COLUMNS = 2_000
+MAX_CELLS = 5_000_000
+"""Rows times columns: ten years of daily rows of 68 geos with 20 columns."""
+MAX_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True)
@@ -90,13 +104,17 @@ def _decode(data: bytes) -> str:
         raise DataError(
             f"line {text.count(chr(10), 0, text.index(chr(0))) + 1}: holds a NUL byte, expected text. Deliver CSV."
         )
+    if text.lstrip("\ufeff \r\n\t")[:1] in ("<", "{", "["):
+        raise DataError("the file is HTML, XML or JSON, such as an error page, expected CSV. Check the export's address.")
     return text
 
 
 def _records(text: str) -> Iterator[tuple[int, int, list[str]]]:
-    reader, start = csv.reader(io.StringIO(text, newline=""), strict=True), 0
+    reader, start, cells = csv.reader(io.StringIO(text, newline=""), strict=True), 0, 0
     try:
         for record in reader:
+            cells += len(record)
+            _refuse_a_bomb(columns=len(record), cells=cells)
             if record:
                 yield start, reader.line_num, record
             start = reader.line_num
@@ -104,7 +122,21 @@ def _records(text: str) -> Iterator[tuple[int, int, list[str]]]:
         raise DataError(f"line {reader.line_num}: is not CSV ({err}). Deliver the file again, whole.") from None
 
 
+def _refuse_a_bomb(columns: int = 0, cells: int = 0, size: int = 0) -> None:
+    """Refuse what no history of a brand is; a file that fills the memory would end the worker, not the week."""
+    for seen, limit, what in (
+        (columns, MAX_COLUMNS, "columns"),
+        (cells, MAX_CELLS, "cells"),
+        (size, MAX_BYTES, "bytes of content"),
+    ):
+        if seen > limit:
+            raise DataError(
+                f"the file has {seen} {what} or more, expected at most {limit}. Deliver the model's history alone."
+            )
+
+
 def _read_csv(data: bytes) -> Table:
+    _refuse_a_bomb(size=len(data))
     records = list(_records(_decode(data).removeprefix("\ufeff")))
     if not records:
         raise DataError("the file is empty, expected a header and rows. Deliver the file again.")
@@ -123,13 +155,21 @@ def _read_csv(data: bytes) -> Table:
 
 
 def _read_parquet(data: bytes) -> Any:
+    """Return an arrow table whose text columns are dictionaries: a value that a bomb repeats is held once."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    _refuse_a_bomb(size=len(data))
     try:
-        return pq.read_table(io.BytesIO(data))
-    except (pa.ArrowException, OSError, ValueError) as err:
-        reason = str(err).splitlines()[0]
+        schema = pq.read_schema(io.BytesIO(data))
+        texts = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
+        file = pq.ParquetFile(io.BytesIO(data), read_dictionary=texts)
+        told = file.metadata
+        sizes = [told.row_group(i).total_byte_size for i in range(told.num_row_groups)]
+        _refuse_a_bomb(told.num_columns, told.num_columns * told.num_rows, sum(sizes))
+        return file.read()
+    except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as err:
+        reason = (str(err).splitlines() or [type(err).__name__])[0]
         raise DataError(
             f"the file is not Parquet ({reason}), expected Parquet. Deliver it again, or set source.format."
         ) from None
@@ -137,9 +177,47 @@ def _read_parquet(data: bytes) -> Any:
 
 def _as_text(table: Any) -> pd.DataFrame:
     """Return every cell as the text a CSV would hold, so that one contract serves both formats."""
-    cells = [[_cell_text(value) for value in column.to_pylist()] for column in table.columns]
+    columns = zip(table.column_names, table.columns, strict=True)
+    cells = [_column_text(name, column) for name, column in columns]
     frame = pd.DataFrame(dict(enumerate(cells)), index=pd.RangeIndex(2, 2 + table.num_rows), dtype="str")
-    return frame.set_axis(table.column_names, axis=1)
+    return frame.set_axis([name.strip() for name in table.column_names], axis=1)
+
+
+def _column_text(name: str, column: Any) -> list[str]:
+    import pyarrow as pa
+
+    if pa.types.is_nested(column.type) or _is_binary(column.type):
+        # No number and no date, whatever is in it; unread, since a cell may hold millions.
+        return [f"<{column.type}>"[:_LONGEST_TYPE]] * len(column)
+    try:
+        if pa.types.is_dictionary(column.type):
+            return [text for chunk in column.chunks for text in _dictionary_text(name, chunk)]
+        return [_cell_text(value) for value in column.to_pylist()]
+    except (pa.ArrowException, ValueError, OverflowError) as err:
+        raise DataError(
+            f"column {name[:_LONGEST_TYPE]}: a value of type {column.type} cannot be read ({err}), "
+            "expected numbers, text or dates. Deliver the column in a plain type."
+        ) from None
+
+
+def _dictionary_text(name: str, chunk: Any) -> list[str]:
+    """Return the cells of a dictionary; each value becomes text once, however many cells repeat it."""
+    values = [_cell_text(value) for value in chunk.dictionary.to_pylist()]
+    longest = max(map(len, values), default=0)
+    if longest > csv.field_size_limit():
+        raise DataError(
+            f"column {name[:_LONGEST_TYPE]}: a field of {longest} characters, expected at most "
+            f"{csv.field_size_limit()}. Deliver the column without it."
+        )
+    cells = [None if place is None else values[place] for place in chunk.indices.to_pylist()]
+    _refuse_a_bomb(size=sum(len(cell) for cell in cells if cell))
+    return ["" if cell is None else cell for cell in cells]
+
+
+def _is_binary(type: Any) -> bool:
+    import pyarrow as pa
+
+    return pa.types.is_binary(type) or pa.types.is_large_binary(type) or pa.types.is_fixed_size_binary(type)
 
 
 def _cell_text(value: Any) -> str:

@@ -5,7 +5,7 @@ Names decide first, numbers confirm.  What is not recognised is left out and nam
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -13,8 +13,9 @@ import pandas as pd
 from evermix.config import SourceParams
 from evermix.core import roles
 from evermix.core.findings import number_hint
-from evermix.core.panel import PLAIN_NUMBER, WEEKDAYS, last_day, parse_dates, parse_numbers, week_of
-from evermix.errors import DataError
+from evermix.core.panel import PLAIN_NUMBER, last_day, parse_numbers, week_of
+from evermix.engines.onboard.rhythm import find_date, find_geo, find_rhythm
+from evermix.engines.onboard.table import Table
 
 _MAX_CHANNELS, _MAX_CONTROLS = 10, 6
 _MIN_SPEND_SHARE, _MIN_ACTIVE_SHARE, _MIN_ACTIVE_WEEKS = 0.01, 0.10, 8
@@ -48,48 +49,36 @@ class Recognised:
     label_delay_weeks: int
 
 
-@dataclass
-class _Table:
-    """The table and what was said of its columns so far; each column is spoken of once."""
-
-    path: str
-    frame: pd.DataFrame
-    roles: dict[str, str] = field(default_factory=dict)
-    left_out: dict[str, str] = field(default_factory=dict)
-    names: set[str] = field(default_factory=set)
-
-    def open_columns(self, *wanted: roles.Role) -> list[str]:
-        free = [c for c in self.frame if c not in self.roles and c not in self.left_out]
-        return [c for c in free if not wanted or roles.role_by_name(c) in wanted]
-
-    def error(self, what: str) -> DataError:
-        return DataError(f"{self.path}: {what}")
-
-
-def recognise(frame: pd.DataFrame, path: str, format: str) -> Recognised:
+def recognise(
+    frame: pd.DataFrame, path: str, format: str, query: str | None = None, label: str | None = None
+) -> Recognised:
     """Return source and columns of a model entry for a text table.
 
     Parameters
     ----------
     frame : DataFrame of text
         As `sources.read_table` gives it.
-    path, format : str
+    path, format, query : str
         Written into the entry as they are.
+    label : str or None
+        ``start`` or ``end``: which day of its week a weekly row is dated by; None: told by name and weekday.
 
     Raises
     ------
     DataError
         No rows, no date, no target, nothing to explain it by, or rows that are neither daily nor weekly.
+    ConfigError
+        A label for daily rows.
     """
-    table = _Table(path, frame)
+    table = Table(path, frame)
     if frame.empty or not len(frame.columns):
         raise table.error(f"got {len(frame)} rows, expected a header and a history. Name a whole file.")
     if frame.columns.has_duplicates:
         twice = ", ".join(frame.columns[frame.columns.duplicated()].unique())
         raise table.error(f"column name(s) {twice} stand twice in the header, expected each once. Rename one.")
-    date, dates = _find_date(table)
-    geo = _find_geo(table, dates)
-    source = SourceParams(path=path, format=format, **_find_rhythm(table, date, dates))
+    date, dates = find_date(table)
+    geo = find_geo(table, dates)
+    source = SourceParams(path=path, format=format, query=query, **find_rhythm(table, date, dates, label))
     _leave_out_unusable(table)
     target = _find_target(table)
     weekly = _weekly_sums(table, dates, source)
@@ -113,7 +102,8 @@ def recognise(frame: pd.DataFrame, path: str, format: str) -> Recognised:
     }
     weeks = [week.date().isoformat() for week in weekly.index]
     late = int((~told[::-1]).astype(int).cummin().sum())
-    return Recognised(source.model_dump(), columns, table.roles, table.left_out, weeks, late)
+    # Optional keys that say nothing stay out of the entry.
+    return Recognised(source.model_dump(exclude_defaults=True), columns, table.roles, table.left_out, weeks, late)
 
 
 def as_of_range(weeks: list[str], min_weeks: int) -> str:
@@ -123,70 +113,7 @@ def as_of_range(weeks: list[str], min_weeks: int) -> str:
     return f"Mondays from {weeks[min_weeks - 1]} (validation.min_weeks) to {weeks[-1]} (the last whole week)"
 
 
-def _find_date(table: _Table) -> tuple[str, pd.Series]:
-    tried = []
-    named = sorted(table.frame, key=lambda column: not roles.has_word(column, roles.DATE_WORDS))
-    for column in named:
-        text = table.frame[column]
-        dates = parse_dates(text)
-        by_name = roles.has_word(column, roles.DATE_WORDS)
-        # Eight bare digits are a date only where the name says so.
-        if dates.notna().mean() >= 0.95 and dates.nunique() > 1 and (by_name or not text.str.isdigit().any()):
-            form = f"dates from {dates.min().date()} to {dates.max().date()}"
-            table.roles[column] = f"date: {form}" + (", named like one" if by_name else "")
-            return column, dates
-        tried.append(f"{column} ({text.iloc[0][:20]!r})")
-    raise table.error(
-        f"no column holds dates; tried {', '.join(tried[:8])}, expected dates like 2026-01-05. "
-        "Give each row its day, or the first or last day of its week."
-    )
-
-
-def _find_geo(table: _Table, dates: pd.Series) -> str | None:
-    if not dates.dropna().duplicated().any():
-        return None
-    texts = [c for c in table.open_columns() if 1 < table.frame[c].nunique() < len(table.frame) / 2]
-    for column in sorted(texts, key=lambda c: not roles.has_word(c, roles.GEO_WORDS)):
-        pairs = pd.DataFrame({"date": dates, "geo": table.frame[column]}).dropna()
-        by_name = roles.has_word(column, roles.GEO_WORDS)
-        numeric = table.frame[column].str.fullmatch(PLAIN_NUMBER).all()
-        if pairs.duplicated().any() or (numeric and not by_name):
-            continue
-        geos, days = pairs["geo"].nunique(), pairs["date"].nunique()
-        if len(pairs) == geos * days:
-            table.roles[column] = f"geo: {geos} of them, each with all {days} dates"
-            return column
-        raise table.error(
-            f"column {column}: {geos} geos over {days} dates give {len(pairs)} rows, expected {geos * days}. "
-            "Deliver every geo for every date."
-        )
-    raise table.error(
-        "several rows share a date and no column tells them apart, expected one row per date, or per date and geo. "
-        "Add the rows up, or name the geo in a column called geo."
-    )
-
-
-def _find_rhythm(table: _Table, date: str, dates: pd.Series) -> dict[str, Any]:
-    days = dates.dropna().drop_duplicates().sort_values()
-    steps = days.diff().dt.days.dropna()
-    usual = int(steps.mode().iloc[0])
-    if usual not in (1, 7) or (steps == usual).mean() < 0.9:
-        raise table.error(
-            f"column {date}: rows are usually {usual} days apart, expected daily (1) or weekly (7) rows. "
-            "Deliver days or weeks; months are too coarse for carry-over effects."
-        )
-    if usual == 1:
-        return {"frequency": "daily", "label": "start", "week_start": "MON"}
-    weekday = int(days.dt.weekday.mode().iloc[0])
-    ends = roles.has_word(date, roles.END_WORDS)
-    start = WEEKDAYS[(weekday + 1) % 7] if ends else WEEKDAYS[weekday]
-    table.roles[date] += (
-        f"; weekly rows dated {WEEKDAYS[weekday]}, taken as the week's {'last' if ends else 'first'} day"
-    )
-    return {"frequency": "weekly", "label": "end" if ends else "start", "week_start": start}
-
-
-def _leave_out_unusable(table: _Table) -> None:
+def _leave_out_unusable(table: Table) -> None:
     for column in table.open_columns():
         text = table.frame[column].str.strip()
         bad = text[text.ne("") & ~text.str.fullmatch(PLAIN_NUMBER).astype(bool)]
@@ -200,7 +127,7 @@ def _leave_out_unusable(table: _Table) -> None:
             table.left_out[column] = "no number but 0"
 
 
-def _find_target(table: _Table) -> str:
+def _find_target(table: Table) -> str:
     ranked = [(rank, column) for column in table.open_columns() if (rank := roles.target_rank(column)) is not None]
     filled = [(rank, column) for rank, column in ranked if table.frame[column].str.strip().ne("").mean() >= 0.8]
     if not filled:
@@ -219,7 +146,7 @@ def _find_target(table: _Table) -> str:
     return target
 
 
-def _weekly_sums(table: _Table, dates: pd.Series, source: SourceParams) -> pd.DataFrame:
+def _weekly_sums(table: Table, dates: pd.Series, source: SourceParams) -> pd.DataFrame:
     """Return (week, numeric column) totals of whole weeks; NaN where every cell is blank."""
     usable = [c for c in table.frame if c not in table.left_out and table.frame[c].str.strip().ne("").any()]
     numbers = pd.DataFrame({column: parse_numbers(table.frame[column]) for column in usable}).dropna(axis=1, how="all")
@@ -232,7 +159,7 @@ def _weekly_sums(table: _Table, dates: pd.Series, source: SourceParams) -> pd.Da
     return sums
 
 
-def _find_channels(table: _Table, weekly: pd.DataFrame) -> dict[str, Any]:
+def _find_channels(table: Table, weekly: pd.DataFrame) -> dict[str, Any]:
     spends = table.open_columns("spend")
     # Bare names (tv, x1) are media where no money column of the same name stands beside them.
     stems = {roles.channel_name(column, set()) for column in spends}
@@ -269,7 +196,7 @@ def _find_channels(table: _Table, weekly: pd.DataFrame) -> dict[str, Any]:
     return channels
 
 
-def _find_inputs(table: _Table, weekly: pd.DataFrame, target: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _find_inputs(table: Table, weekly: pd.DataFrame, target: str) -> tuple[dict[str, Any], dict[str, Any]]:
     controls: dict[str, Any] = {}
     events: dict[str, Any] = {}
     for column in table.open_columns("event", "competitor", "price", "input", "unknown"):

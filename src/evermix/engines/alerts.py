@@ -1,0 +1,68 @@
+"""Apprise: takes one alert to one address.  The only home of that library; knows no ledger and no route."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from evermix.config.environment import fill_placeholders
+from evermix.errors import ConfigError, ServiceError
+
+_TYPES = {"info": "info", "warning": "warning", "critical": "failure"}
+
+
+def send(url: str, where: str, subject: str, body: str, severity: str, fields: Mapping[str, str]) -> None:
+    """Send a message to an Apprise URL; coming back means that the service has taken it.
+
+    Parameters
+    ----------
+    url : str
+        With ``${EVERMIX_...}`` where secrets belong; a secret inside a URL is quoted, one that is the URL is not.
+    where : str
+        The route, for messages, in which neither the URL nor a secret ever stands.
+    fields : mapping
+        What a program reads: keys of their own in the payload of ``json://``, ``form://`` and ``xml://``.
+
+    Raises
+    ------
+    ConfigError
+        A variable is not set, or no service of Apprise has such a URL.
+    ServiceError
+        The service did not take it.
+    """
+    import apprise
+
+    address, secrets = _filled(url, where)
+    with apprise.LogCapture(level=apprise.logging.WARNING) as log:
+        service = apprise.Apprise.instantiate(address)
+        if service is None:
+            scheme = url.split(":")[0]
+            raise ConfigError(
+                f"{where}: Apprise takes no such URL ({scheme}://...). Compare it with https://appriseit.com/services/."
+            )
+        if isinstance(getattr(service, "payload_extras", None), dict):
+            service.payload_extras.update(fields)
+        agent = apprise.Apprise()
+        agent.add(service)
+        kind = apprise.NotifyType(_TYPES[severity])
+        taken = agent.notify(title=subject, body=body, notify_type=kind, body_format=apprise.NotifyFormat.TEXT)
+        said = log.getvalue()
+    if not taken:
+        raise ServiceError(f"{where}: {_last_line(said, secrets)} Check address and login; it is tried again.")
+
+
+def _filled(url: str, where: str) -> tuple[str, dict[str, str]]:
+    filled, values = fill_placeholders(url, where)
+    if url in values:
+        return filled, values
+    for placeholder, value in values.items():
+        url = url.replace(placeholder, quote(value, safe=""))
+    return url, values
+
+
+def _last_line(said: str, secrets: Mapping[str, str]) -> str:
+    lines = [line for line in said.splitlines() if line.strip()]
+    text = lines[-1].split(" - ")[-1].strip() if lines else "the service did not take the message."
+    for placeholder, value in secrets.items():
+        text = text.replace(value, placeholder).replace(quote(value, safe=""), placeholder)
+    return text
