@@ -42,7 +42,7 @@ RUN apt-get update \
     && install -d -o evermix /var/lib/evermix /srv/history
 WORKDIR /opt/evermix
 COPY --from=build /opt/evermix/.venv .venv
-COPY pyproject.toml requirements.lock README.md dvc.yaml params.yaml ./
+COPY pyproject.toml requirements.lock README.md dvc.yaml params.yaml alerts.yaml ./
 COPY scripts scripts
 COPY dags dags
 COPY src src

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -174,14 +175,16 @@ def main(argv: Sequence[str]) -> int:
         args.run(args)
     except EvermixError as err:
         return _fail(args, err)
+    except BrokenPipeError:
+        # Whoever read has enough, as `head` has; a flush at exit must not fail on the same pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as err:
         place = err.filename or "a file"
         return _fail(args, StoreError(f"{place}: {err.strerror or err}. Check that it exists, is yours and has room."))
     except KeyboardInterrupt:
         print("evermix: interrupted; the same command goes on where it stopped", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        return 0
     except Exception:
         traceback.print_exc()
         print("evermix: this is a bug in evermix; nothing was recorded that a re-run does not finish", file=sys.stderr)

@@ -6,7 +6,7 @@ import pytest
 from core import ledgers
 
 from evermix.config import Deadlines
-from evermix.core.overdue import overdue_alerts, run_overdue, week_due, week_end
+from evermix.core.overdue import Watch, overdue_alerts, run_overdue, week_due, week_end
 
 DEADLINES = Deadlines(data_hours=30, decision_hours=54, approval_days=3)
 
@@ -15,8 +15,12 @@ def moment(text):
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
+def watch(model="brand"):
+    return Watch(model, DEADLINES, "http://airflow")
+
+
 def kinds(events, snapshots, now):
-    return [(a.kind, a.as_of) for a in overdue_alerts("brand", events, snapshots, DEADLINES, moment(now), "")]
+    return [(a.kind, a.as_of) for a in overdue_alerts(watch(), events, snapshots, moment(now))]
 
 
 def test_a_week_ends_on_the_monday_after_it():
@@ -58,7 +62,7 @@ def test_a_week_that_never_came_is_overdue_twice_first_its_data_then_its_decisio
 
 
 def test_several_missed_weeks_are_one_alert_that_counts_them():
-    alerts = overdue_alerts("brand", ledgers.first_weeks(), ["2026-01-12"], DEADLINES, moment("2026-02-10T12:00"), "")
+    alerts = overdue_alerts(watch(), ledgers.first_weeks(), ["2026-01-12"], moment("2026-02-10T12:00"))
     assert (alerts[0].kind, alerts[0].as_of) == ("data_overdue", "2026-02-02")
     assert "weeks missing: 3" in alerts[0].evidence
 
@@ -89,7 +93,7 @@ def test_the_id_stays_the_same_from_hour_to_hour_and_differs_by_model_week_and_k
     events, weeks = ledgers.first_weeks(), ["2026-01-12"]
 
     def ids(model, now):
-        return {a.id for a in overdue_alerts(model, events, weeks, DEADLINES, moment(now), "http://airflow")}
+        return {a.id for a in overdue_alerts(watch(model), events, weeks, moment(now))}
 
     assert ids("brand", "2026-01-28T06:00") == ids("brand", "2026-01-30T17:00")
     everything = ids("brand", "2026-01-28T06:00") | ids("demand", "2026-01-28T06:00") | ids("brand", "2026-02-04T06:00")
@@ -98,7 +102,7 @@ def test_the_id_stays_the_same_from_hour_to_hour_and_differs_by_model_week_and_k
 
 def test_another_time_zone_is_the_same_moment():
     now = datetime.fromisoformat("2026-01-27T01:00:00-05:00")
-    alerts = overdue_alerts("brand", ledgers.first_weeks(), ["2026-01-12"], DEADLINES, now, "")
+    alerts = overdue_alerts(watch(), ledgers.first_weeks(), ["2026-01-12"], now)
     assert [alert.kind for alert in alerts] == ["data_overdue"]
 
 

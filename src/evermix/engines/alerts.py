@@ -1,4 +1,8 @@
-"""Apprise: takes one alert to one address.  The only home of that library; knows no ledger and no route."""
+"""Apprise: takes one alert to one address.  The only home of that library; knows no ledger and no route.
+
+A program reads the alert from keys of their own in the payload of ``json://``, ``form://`` and ``xml://``; what people
+read holds the id, too.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,15 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 from evermix.config.environment import fill_placeholders
+from evermix.core.alerts import Alert
 from evermix.errors import ConfigError, ServiceError
 
 _TYPES = {"info": "info", "warning": "warning", "critical": "failure"}
+_FIELDS = {"kind", "model", "as_of", "severity", "action", "link"}
 
 
-def send(url: str, where: str, subject: str, body: str, severity: str, fields: Mapping[str, str]) -> None:
-    """Send a message to an Apprise URL; coming back means that the service has taken it.
+def send(url: str, where: str, alert: Alert) -> None:
+    """Send an alert to an Apprise URL; coming back means that the service has taken it.
 
     Parameters
     ----------
@@ -20,8 +26,6 @@ def send(url: str, where: str, subject: str, body: str, severity: str, fields: M
         With ``${EVERMIX_...}`` where secrets belong; a secret inside a URL is quoted, one that is the URL is not.
     where : str
         The route, for messages, in which neither the URL nor a secret ever stands.
-    fields : mapping
-        What a program reads: keys of their own in the payload of ``json://``, ``form://`` and ``xml://``.
 
     Raises
     ------
@@ -41,11 +45,15 @@ def send(url: str, where: str, subject: str, body: str, severity: str, fields: M
                 f"{where}: Apprise takes no such URL ({scheme}://...). Compare it with https://appriseit.com/services/."
             )
         if isinstance(getattr(service, "payload_extras", None), dict):
-            service.payload_extras.update(fields)
-        agent = apprise.Apprise()
-        agent.add(service)
-        kind = apprise.NotifyType(_TYPES[severity])
-        taken = agent.notify(title=subject, body=body, notify_type=kind, body_format=apprise.NotifyFormat.TEXT)
+            service.payload_extras.update({"alert_id": alert.id, **alert.model_dump(include=_FIELDS)})
+        post = apprise.Apprise()
+        post.add(service)
+        taken = post.notify(
+            title=alert.subject(),
+            body=alert.body(),
+            notify_type=apprise.NotifyType(_TYPES[alert.severity]),
+            body_format=apprise.NotifyFormat.TEXT,
+        )
         said = log.getvalue()
     if not taken:
         raise ServiceError(f"{where}: {_last_line(said, secrets)} Check address and login; it is tried again.")

@@ -71,6 +71,7 @@ def check(
     as_of: date,
     before: pd.DataFrame | None,
     waived: Collection[str] = (),
+    is_cut: bool = False,
 ) -> Outcome:
     """Hold a text table against the contract; every rule is asked, whatever the others found.
 
@@ -84,6 +85,8 @@ def check(
         The last accepted panel: rules of degree are asked of cells that it does not have.
     waived : collection of str
         Rules that a person has waived for this delivery; of those in `WAIVABLE` faults become warnings.
+    is_cut : bool
+        Whether ingest has cut the weeks after ``as_of``: what it left of them is from the future.
     """
     used = frame.loc[:, frame.columns.isin(list(params.roles().values()))]
     single = used.loc[:, ~used.columns.duplicated()]
@@ -94,7 +97,7 @@ def check(
     grid.loc[grid.index.get_level_values("week").isin(pd.to_datetime(masked)), "target"] = float("nan")
     reading = Reading(params, as_of, tuple(map(str, frame.columns)), rows, grid, before)
     findings = _run(_header_schema(), used.head(0), "row") + _run(_row_schema(params, as_of), single, "row")
-    findings += _column_findings(frame, params) + _future_findings(rows, params, as_of)
+    findings += _column_findings(frame, params) + (_future_findings(rows, params, as_of) if is_cut else [])
     if cells > GRID_LIMIT:
         findings.append(Finding("too_large", "delivery", None, None, f"{cells} cells"))
     else:

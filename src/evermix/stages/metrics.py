@@ -15,7 +15,7 @@ from typing import Any
 
 from evermix.config import Environment, Operations, airflow_url, load_operations
 from evermix.core.health import model_numbers
-from evermix.core.overdue import overdue_alerts
+from evermix.core.overdue import Watch, overdue_alerts
 from evermix.engines.history import read_branch_file
 from evermix.engines.telemetry import Exporter, Sample, make_server, render
 from evermix.errors import ConfigError
@@ -65,7 +65,7 @@ def _model(env: Environment, model: str, operations: Operations, now: datetime) 
     events, weeks = branch_events(env, model), known_weeks(env, model)
     pointer = read_branch_file(env, model, f"live/{model}/champion.json")
     champion = json.loads(pointer) if pointer else None
-    overdue = overdue_alerts(model, events, weeks, operations.deadlines, now, "")
+    overdue = overdue_alerts(Watch(model, operations.deadlines, ""), events, weeks, now)
     numbers = model_numbers(events, champion, weeks, [alert.kind for alert in overdue], now)
     waiting = float(notify.undelivered(env, model, operations, events))
     numbers.append(("evermix_model_alerts_undelivered", waiting, {}))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from evermix.config import Environment, Operations, Route, airflow_url, has_operations, load_operations
+from evermix.core import ledger
 from evermix.core.alerts import Alert
 from evermix.core.outbox import Outbox, Place, place_of, read_outbox
 from evermix.engines.history import read_ref, write_ref
@@ -48,8 +50,9 @@ def run(
     if not operations.routes:
         return told
     for model in models:
+        box = _Box(env, model, _places(operations), tuple((raised or {}).get(model, ())))
         try:
-            _one_model(env, model, operations, (raised or {}).get(model, ()), dry_run, say, told)
+            _tell(box, say, dry_run, told)
         except EvermixError as err:
             told["failed"].append(f"{model}: {err}")
     return told
@@ -61,114 +64,99 @@ def raise_failures(told: Mapping[str, Any]) -> None:
         raise ServiceError("\n".join(dict.fromkeys(told["failed"])))
 
 
-def undelivered(env: Environment, model: str, operations: Operations, events: list[dict[str, Any]]) -> int:
+def undelivered(env: Environment, model: str, operations: Operations, events: list[ledger.Event]) -> int:
     """Return how many deliveries of a model's alerts are due, over all places."""
-    box = read_outbox((read_ref(env, _ref(model)) or {}).get(_FILE))
-    places = _places(operations)
-    for place in places:
-        box.start(place, events)
-    return sum(len(_due(box, place, route, model, events)) for place, (route, _) in places.items())
+    box = _Box(env, model, _places(operations), ())
+    outbox = box.started(read_outbox(box.read()), events)
+    return sum(len(box.due(outbox, place, events)) for place in box.places)
 
 
-def _one_model(
-    env: Environment,
-    model: str,
-    operations: Operations,
-    raised: Sequence[Alert],
-    dry_run: bool,
-    say: Say,
-    told: dict[str, Any],
-) -> None:
-    with _alone(env, model):
-        events = branch_events(env, model)
-        if not events and not raised:
+@dataclass(frozen=True)
+class _Box:
+    """One model's outbox: the ref that keeps it, the places of today's routes, and what was raised now."""
+
+    env: Environment
+    model: str
+    places: Mapping[Place, tuple[Route, str]]
+    raised: tuple[Alert, ...]
+
+    @property
+    def ref(self) -> str:
+        return f"refs/outbox/{self.model}"
+
+    def read(self) -> bytes | None:
+        return (read_ref(self.env, self.ref) or {}).get(_FILE)
+
+    def started(self, outbox: Outbox, events: list[ledger.Event]) -> Outbox:
+        """Return the outbox with a start for every place, and all that was raised."""
+        for place in self.places:
+            outbox.start(place, events)
+        for alert in self.raised:
+            outbox.raised.setdefault(alert.id, alert)
+        return outbox
+
+    def due(self, outbox: Outbox, place: Place, events: list[ledger.Event]) -> list[Alert]:
+        """Return what a place has not taken yet; what is overdue now is due at a place that began later, too."""
+        route, _ = self.places[place]
+        known = {a.id: a for a in (*outbox.alerts(place, self.model, events, airflow_url()), *self.raised)}
+        return [alert for alert in outbox.due(place, known.values()) if route.takes(self.model, alert.severity)]
+
+    def change(self, change: Callable[[Outbox], Any], message: str) -> Outbox:
+        """Read, change and write the outbox, again from the start when another worker was faster."""
+        tries = 0
+        while True:
+            before = self.read()
+            outbox = read_outbox(before)
+            change(outbox)
+            after = outbox.to_lines()
+            if after == before:
+                return outbox
+            try:
+                write_ref(self.env, self.ref, {_FILE: after}, message)
+            except ServiceError:
+                tries += 1
+                if tries == _WRITES:
+                    raise
+            else:
+                return outbox
+
+
+def _tell(box: _Box, say: Say, dry_run: bool, told: dict[str, Any]) -> None:
+    """Send what is due of one model, and add to ``told`` what came of it."""
+    with _alone(box.env, box.model):
+        events = branch_events(box.env, box.model)
+        if not events and not box.raised:
             return
-        box = _prepare(env, model, operations, events, raised, dry_run)
-        for place, (route, url) in _places(operations).items():
-            for alert in _due(box, place, route, model, events, raised):
-                line = {"alert": alert.id, "route": route.name, "title": alert.title, "severity": alert.severity}
-                if dry_run:
-                    told["due"].append(line)
-                    continue
-                why = _deliver(env, model, alert, place, url)
+        if dry_run:
+            outbox = box.started(read_outbox(box.read()), events)
+        else:
+            outbox = box.change(lambda outbox: box.started(outbox, events), f"outbox {box.model}")
+        for place in box.places:
+            for alert in box.due(outbox, place, events):
+                line = {"alert": alert.id, "route": place.route, "title": alert.title, "severity": alert.severity}
+                why = "" if dry_run else _deliver(box, alert, place)
                 if why:
                     told["failed"].append(why)
                     break
-                say(f"told {route.name}: {alert.subject()}")
-                told["sent"].append(line)
+                told["due" if dry_run else "sent"].append(line)
+                if not dry_run:
+                    say(f"told {place.route}: {alert.subject()}")
 
 
-def _prepare(
-    env: Environment,
-    model: str,
-    operations: Operations,
-    events: list[dict[str, Any]],
-    raised: Sequence[Alert],
-    dry_run: bool,
-) -> Outbox:
-    """Return the outbox with a start for every place and all that was raised, written if that was new."""
-
-    def note(box: Outbox) -> None:
-        for place in _places(operations):
-            box.start(place, events)
-        for alert in raised:
-            box.raised.setdefault(alert.id, alert)
-
-    if not dry_run:
-        return _change(env, model, note, f"outbox {model}")
-    box = read_outbox((read_ref(env, _ref(model)) or {}).get(_FILE))
-    note(box)
-    return box
-
-
-def _due(
-    box: Outbox,
-    place: Place,
-    route: Route,
-    model: str,
-    events: list[dict[str, Any]],
-    raised: Sequence[Alert] = (),
-) -> list[Alert]:
-    """Return what a place has not taken yet; what is overdue now is due at a place that began later, too."""
-    known = {a.id: a for a in (*box.alerts(place, model, events, airflow_url()), *raised)}
-    return [alert for alert in box.due(place, known.values()) if route.takes(model, alert.severity)]
-
-
-def _deliver(env: Environment, model: str, alert: Alert, place: Place, url: str) -> str:
+def _deliver(box: _Box, alert: Alert, place: Place) -> str:
     """Send, then record: a crash between the two sends it again with the same id.  Return what failed, or ''."""
     from evermix.engines.alerts import send
 
-    where = f"route {place.route} ({url.split(':')[0]})"
-    fields = alert.model_dump(include={"kind", "model", "as_of", "severity", "action", "link"})
+    _, url = box.places[place]
     why = ""
     try:
-        send(url, where, alert.subject(), alert.body(), alert.severity, {"alert_id": alert.id, **fields})
+        send(url, f"route {place.route} ({url.split(':')[0]})", alert)
     except EvermixError as err:
         why = str(err)
     at = datetime.now(UTC).isoformat(timespec="seconds")
     state = "failed" if why else "delivered"
-    _change(env, model, lambda box: box.record(alert.id, place, why, at), f"{state} {alert.id} {place.route}")
+    box.change(lambda outbox: outbox.record(alert.id, place, why, at), f"{state} {alert.id} {place.route}")
     return why
-
-
-def _change(env: Environment, model: str, change: Callable[[Outbox], None], message: str) -> Outbox:
-    """Read, change and write the outbox, again from the start when another worker was faster."""
-    tries = 0
-    while True:
-        before = (read_ref(env, _ref(model)) or {}).get(_FILE)
-        box = read_outbox(before)
-        change(box)
-        after = box.to_lines()
-        if after == before:
-            return box
-        try:
-            write_ref(env, _ref(model), {_FILE: after}, message)
-        except ServiceError:
-            tries += 1
-            if tries == _WRITES:
-                raise
-        else:
-            return box
 
 
 @contextmanager
@@ -189,7 +177,3 @@ def _alone(env: Environment, model: str) -> Iterator[None]:
 
 def _places(operations: Operations) -> dict[Place, tuple[Route, str]]:
     return {place_of(route.name, url): (route, url) for route in operations.routes for url in route.to}
-
-
-def _ref(model: str) -> str:
-    return f"refs/outbox/{model}"

@@ -56,7 +56,7 @@ def _outcome(store: Store, params: ModelParams, as_of: date, before: pd.DataFram
         table = read_table(file.read_bytes(), about["format"])
     except DataError as err:
         return refuse(store.model, as_of, about["format"], ", ".join(about["files"]), str(err))
-    return check(table.frame, store.model, params, as_of, before, _waived(store))
+    return check(table.frame, store.model, params, as_of, before, _waived(store), is_cut=True)
 
 
 def _waived(store: Store) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from evermix.config import Deadlines, Environment, airflow_url, load_operations
 from evermix.core.alerts import Alert
-from evermix.core.overdue import overdue_alerts, run_overdue
+from evermix.core.overdue import Watch, overdue_alerts, run_overdue
 from evermix.errors import ConfigError
 from evermix.stages import notify
 from evermix.stages.publish import branch_events
@@ -38,7 +38,7 @@ def run(
 def overdue_of(env: Environment, model: str, deadlines: Deadlines, now: datetime) -> list[Alert]:
     """Return what is overdue for one model."""
     events = branch_events(env, model)
-    return overdue_alerts(model, events, known_weeks(env, model), deadlines, now, airflow_url())
+    return overdue_alerts(Watch(model, deadlines, airflow_url()), events, known_weeks(env, model), now)
 
 
 def parse_moment(text: str | None) -> datetime:

@@ -104,6 +104,7 @@ def variables(env: Environment, settings: Settings) -> dict[str, str]:
         "EVERMIX_HOME": str(env.home),
         "EVERMIX_PROJECT": str(env.project),
         "EVERMIX_TRACKING_URI": env.tracking_uri or settings.mlflow_url,
+        "EVERMIX_AIRFLOW_URL": settings.airflow_url,
         "PYTHONUNBUFFERED": "1",
         **_mlflow_variables(),
         **_airflow_variables(env, settings),
