@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 from typing import Any, Literal
 
 import pandas as pd
@@ -102,11 +103,14 @@ class Reading:
         masked = pd.to_datetime(masked_mondays(self.params.masked_weeks, self.as_of.isoformat()))
         return pd.Series(self.grid.index.get_level_values("week").isin(masked), index=self.grid.index)
 
+    @cached_property
+    def accepted_panel(self) -> pd.DataFrame | None:
+        """The last accepted panel by week and geo."""
+        return None if self.before is None else self.before.set_index(["week", "geo"])
+
     def accepted(self, column: str) -> pd.Series | None:
         """Return a column of the last accepted panel by week and geo, None if it has none."""
-        if self.before is None or column not in self.before:
-            return None
-        return self.before.set_index(["week", "geo"])[column]
+        return None if self.accepted_panel is None else self.accepted_panel.get(column)
 
     def records(self, findings: Iterable[Finding], waived: Collection[str] = ()) -> tuple[list[Fault], list[Fault]]:
         """Return faults and warnings: per rule and column the first five places, then how many more.
@@ -248,15 +252,15 @@ def past_findings(reading: Reading, found: Iterable[Finding]) -> list[Finding]:
         return []
     grid = grid.drop(columns=[name for name, (source, _) in columns.items() if source in absent])
     out = []
-    if reading.before is not None:
-        before = reading.before
+    if reading.accepted_panel is not None:
+        old = reading.accepted_panel
         if reading.params.columns.geo not in absent:
-            old, new = set(before["geo"]), set(grid.index.get_level_values("geo"))
-            out += [Finding("lost_geo", "delivery", None, None, geo) for geo in sorted(old - new)]
-            out += [Finding("new_geo", "delivery", None, None, geo) for geo in sorted(new - old)]
-        rewritten = rewritten_columns(before, grid, reading.rewritten_share)
+            known, told = set(old.index.get_level_values("geo")), set(grid.index.get_level_values("geo"))
+            out += [Finding("lost_geo", "delivery", None, None, geo) for geo in sorted(known - told)]
+            out += [Finding("new_geo", "delivery", None, None, geo) for geo in sorted(told - known)]
+        rewritten = rewritten_columns(old, grid, reading.rewritten_share)
         out += [Finding("rewritten_history", "delivery", name, None, seen) for name, seen in rewritten.items()]
-        for (a, b), count in exchanged_past(before, grid).items():
+        for (a, b), count in exchanged_past(old, grid).items():
             seen = f"{count} past cell(s) of {columns[a][0]} and {columns[b][0]} exchanged"
             out.append(Finding("swapped_columns", "delivery", a, None, seen))
     return out + _swapped_now(reading, grid)

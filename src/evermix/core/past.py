@@ -24,21 +24,21 @@ FROZEN_WEEKS = 3
 _FAR_SD = 3.0
 
 
-def rewritten_columns(before: pd.DataFrame, grid: pd.DataFrame, limit: float) -> dict[str, str]:
+def rewritten_columns(accepted: pd.DataFrame, grid: pd.DataFrame, limit: float) -> dict[str, str]:
     """Return in words how much of each column's past was changed, where that is too much for a restatement.
 
     A media column may be restated as a whole block by one factor (a supplier's rate), up to 90 % of its cells.
 
     Parameters
     ----------
-    before : DataFrame
-        The last accepted panel.
+    accepted : DataFrame
+        The last accepted panel; index (week, geo), as the grid's.
     grid : DataFrame
-        Index (week, geo).
+        From `weekly_grid`.
     limit : float
         Share of past cells, in (0, 1].
     """
-    old, new = _shared(before, grid)
+    old, new = _shared(accepted, grid)
     out = {}
     for name in old:
         was, now = old[name].to_numpy(float), new[name].to_numpy(float)
@@ -62,9 +62,9 @@ def _is_one_ordinary_factor(was: np.ndarray, now: np.ndarray) -> bool:
     return bool(one and 1 / _ORDINARY_FACTOR < middle < _ORDINARY_FACTOR)
 
 
-def exchanged_past(before: pd.DataFrame, grid: pd.DataFrame) -> dict[tuple[str, str], int]:
+def exchanged_past(accepted: pd.DataFrame, grid: pd.DataFrame) -> dict[tuple[str, str], int]:
     """Return pairs of columns that exchanged values of the past, with the number of cells that prove it."""
-    old, new = _shared(before, grid)
+    old, new = _shared(accepted, grid)
     names = [str(name) for name in old if not str(name).startswith("event.")]
     # One pass finds the few columns that changed at all; most weeks there are none.
     moved = [n for n in names if not np.allclose(old[n], new[n], rtol=_TOLERANCE, atol=0.0, equal_nan=True)]
@@ -152,9 +152,8 @@ def _last_run(series: np.ndarray) -> int:
     return int(len(series) - 1 - other[-1]) if len(other) else len(series)
 
 
-def _shared(before: pd.DataFrame, grid: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _shared(old: pd.DataFrame, grid: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the cells that both tell of, aligned."""
-    old = before.set_index(["week", "geo"])
     told = grid[grid["rows"] > 0]
     shared = told.index.intersection(old.index)
     names = [c for c in told if c in old]

@@ -23,14 +23,6 @@ MAX_LOST_WEEKS = 4
 _WILD_JUMP = 50.0
 
 
-def new_weeks(grid: pd.DataFrame, before: pd.DataFrame | None, column: str) -> pd.Series:
-    """Return `changed_weeks`, and of a first delivery the last week alone: its past is nobody's news."""
-    if before is None or column not in before:
-        weeks = grid.index.get_level_values("week")
-        return pd.Series(weeks == weeks.max(), index=grid.index)
-    return changed_weeks(grid, before, column)
-
-
 def is_after(grid: pd.DataFrame, retired: str | None) -> pd.Series:
     """Return which rows lie in or after the week in which a channel was retired."""
     weeks = grid.index.get_level_values("week")
@@ -74,15 +66,22 @@ def _says_not_finite(bare: pd.Series) -> pd.Series:
     return bare.str.lower().str.fullmatch(r"nan|[+-]?inf(inity)?").astype(bool)
 
 
-def changed_weeks(grid: pd.DataFrame, before: pd.DataFrame | None, column: str) -> pd.Series:
+def changed_cells(values: pd.Series, accepted: pd.Series | None) -> pd.Series:
     """Return which cells of a column are new or differ from the last accepted panel.
 
     What was accepted once must not block later weeks, so rules of degree are asked of these cells alone.
     """
-    if before is None or column not in before:
-        return pd.Series(True, index=grid.index)
-    old = before.set_index(["week", "geo"])[column].reindex(grid.index)
-    return differs(old, grid[column])
+    if accepted is None:
+        return pd.Series(True, index=values.index)
+    return differs(accepted.reindex(values.index), values)
+
+
+def newest_cells(changed: pd.Series, accepted: pd.Series | None) -> pd.Series:
+    """Return the changed cells, and of a first delivery those of the last week: its past is nobody's news."""
+    if accepted is not None:
+        return changed
+    weeks = changed.index.get_level_values("week")
+    return pd.Series(weeks == weeks.max(), index=changed.index)
 
 
 def target_keeps_scale(target: pd.Series, jump: float) -> pd.Series:

@@ -237,8 +237,9 @@ def _calendar_rules(reading: Reading) -> dict[str, dict[str, Mask]]:
 def _target_rules(reading: Reading) -> dict[str, Mask]:
     grid, params, limits = reading.grid, reading.params, reading.params.validation
     target, told = grid["target"], grid["rows"] > 0
-    changed = quality.changed_weeks(grid, reading.before, "target")
-    new = quality.new_weeks(grid, reading.before, "target")
+    accepted = reading.accepted("target")
+    changed = quality.changed_cells(target, accepted)
+    new = quality.newest_cells(changed, accepted)
     late = quality.late_weeks(grid, reading.as_of, params.label_delay_weeks)
     enough = reading.before is not None or reading.weeks_with_target >= limits.min_weeks
     return {
@@ -247,7 +248,7 @@ def _target_rules(reading: Reading) -> dict[str, Mask]:
         "target_slip": _fixed(~changed | quality.target_keeps_scale(target, limits.target_jump)),
         "sudden_zero": _fixed(~new | quality.is_not_suddenly_zero(target)),
         "stale_week": _fixed(~new | is_own_week(grid)),
-        "frozen": _fixed(is_not_frozen(target, reading.accepted("target"))),
+        "frozen": _fixed(is_not_frozen(target, accepted)),
         "zero_target_share": lambda _: quality.zero_target_share(target) <= limits.max_zero_target_share,
         "too_few_weeks": lambda _: enough,
     }
@@ -258,23 +259,25 @@ def _media_rules(reading: Reading, name: str) -> dict[str, Mask]:
     kind, channel = name.split(".", 1)
     told = reading.params.columns.channels[channel]
     values, total = grid[name], grid.filter(like=f"{kind}.").sum(axis=1)
-    changed = quality.changed_weeks(grid, reading.before, name)
-    new = quality.new_weeks(grid, reading.before, name)
+    accepted = reading.accepted(name)
+    changed = quality.changed_cells(values, accepted)
+    new = quality.newest_cells(changed, accepted)
     ended = quality.is_after(grid, told.retired)
     slips = quality.spend_keeps_scale(values, total, limits.spend_jump, limits.target_jump)
     return {
         "spend_slip": _fixed(~changed | slips),
         "sudden_zero": _fixed(~new | ended | told.bursty | quality.is_not_suddenly_zero(values)),
-        "frozen": _fixed(is_not_frozen(values, reading.accepted(name))),
+        "frozen": _fixed(is_not_frozen(values, accepted)),
         "spend_after_retirement": _fixed(~ended | ~(values > 0)),
     }
 
 
 def _input_rules(reading: Reading, name: str) -> dict[str, Mask]:
-    grid = reading.grid
-    changed = quality.changed_weeks(grid, reading.before, name)
-    rules = {"input_slip": _fixed(~changed | quality.input_keeps_scale(grid[name], reading.params.validation.target_jump))}
-    return rules | ({} if name.startswith("event.") else {"frozen": _fixed(is_not_frozen(grid[name], reading.accepted(name)))})
+    values, accepted = reading.grid[name], reading.accepted(name)
+    keeps_scale = quality.input_keeps_scale(values, reading.params.validation.target_jump)
+    rules = {"input_slip": _fixed(~quality.changed_cells(values, accepted) | keeps_scale)}
+    # A price may stand still for months, an event most of the year: only what always moves can be seen to freeze.
+    return rules | ({} if name.startswith("event.") else {"frozen": _fixed(is_not_frozen(values, accepted))})
 
 
 def _fixed(mask: pd.Series) -> Mask:

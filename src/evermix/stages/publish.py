@@ -25,9 +25,11 @@ _MOVES = ("promotion", "rollback", "approval")
 
 def registry_of(env: Environment) -> Registry:
     """Return the registry that the environment names, or the home's own SQLite file."""
-    if env.tracking_uri:
-        return Registry(env.tracking_uri)
-    return Registry(f"sqlite:///{env.home / 'mlflow.db'}", env.home / "mlartifacts")
+    uri = env.tracking_uri or f"sqlite:///{env.home / 'mlflow.db'}"
+    if not uri.startswith("sqlite:///"):
+        return Registry(uri)
+    # Beside the database: MLflow's own choice would be the folder that a command happens to run in.
+    return Registry(uri, Path(uri.removeprefix("sqlite:///")).parent / "mlartifacts")
 
 
 def publish_version(env: Environment, store: Store, version: VersionFile, outcome: WeekOutcome, commit: str) -> int:
