@@ -8,6 +8,7 @@ from typing import Any
 from evermix.config import Environment, Params, load_params
 from evermix.engines import airflow_api, stack
 from evermix.engines.airflow_api import AirflowClient
+from evermix.engines.registry import make_database
 from evermix.engines.store import write_json
 from evermix.errors import ConfigError, ServiceError
 
@@ -26,6 +27,9 @@ def up(env: Environment, say: Say, airflow_port: int = 0, mlflow_port: int = 0) 
     """
     params = load_params(env.project / "params.yaml")
     write_manifest(env, params)
+    if not env.tracking_uri:
+        # Before the server does: it makes its tables in place, where a kill leaves them half made for good.
+        make_database(f"sqlite:///{env.home / 'mlflow.db'}")
     about = stack.start(env, say, airflow_port, mlflow_port)
     _wait_for_dags(client(about), params)
     say(f"Airflow has the DAGs of {', '.join(params.models)}")

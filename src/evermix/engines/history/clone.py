@@ -13,13 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import yaml
 from filelock import FileLock, Timeout
 
 from evermix.config import Environment
 from evermix.engines.history.commands import DVC, last_line, run, stage_error, stream
-from evermix.engines.history.refs import is_remote, make_local_history
-from evermix.engines.store import DRAFT
+from evermix.engines.history.killed import clear_after_a_kill, drop_damaged
+from evermix.engines.history.refs import drop_stale_lock, is_remote, make_local_history
 from evermix.errors import ServiceError, StoreError
 
 LOCK_TIMEOUT_S = 3600.0
@@ -108,8 +107,8 @@ class History:
         """
         if not (self.root / ".git").is_dir():
             self._clone()
-        self._clear_after_a_kill()
-        if self._run(["git", "rev-parse", "--git-dir"]).returncode:
+        clear_after_a_kill(self)
+        if not self.ask("rev-parse", "--git-dir"):
             raise StoreError(
                 f"{self.root}: is not a working git clone any more. Remove the folder: it is made again from "
                 f"{self.env.history_url}, which has all closed weeks."
@@ -152,6 +151,7 @@ class History:
 
     def push(self) -> None:
         """Push the branch; a refused push means that another worker was faster."""
+        drop_stale_lock(self.env.history_url, f"refs/heads/{self.branch}")
         done = self._run(["git", "push", "-q", "origin", f"HEAD:refs/heads/{self.branch}"])
         if done.returncode:
             raise ServiceError(
@@ -185,6 +185,10 @@ class History:
             )
         return done.stdout.decode().rstrip("\n")
 
+    def ask(self, *args: str) -> bool:
+        """Run git in the clone; return whether it said yes."""
+        return self._run(["git", *args]).returncode == 0
+
     def reach(self, command: list[str]) -> str:
         """Run a command that talks to the history's server; a failure is worth a retry."""
         done = self._run(command)
@@ -200,6 +204,8 @@ class History:
         (folder / "config").write_text(
             "[core]\n    remote = history\n    analytics = false\n    check_update = false\n"
             f"['remote \"history\"']\n    url = {self.env.dvc_remote_url}\n"
+            # Else DVC takes from the remote whatever bytes lie there.
+            "    verify = true\n"
         )
         # Where one machine reaches the store is its own business, as where it keeps its cache is.
         endpoint = self.env.s3_endpoint_url
@@ -215,11 +221,11 @@ class History:
 
     def dvc_push(self) -> None:
         """Push what the clone's ``dvc.lock`` names to the remote."""
-        self._dvc("push", "-q")
+        self._dvc("push")
 
     def dvc_checkout(self) -> None:
         """Bring the outputs that ``dvc.lock`` names into the clone, from cache or remote."""
-        self._dvc("pull", "-q", "--allow-missing", "--force")
+        self._dvc("pull", "--allow-missing", "--force")
 
     # -- parts ---------------------------------------------------------------
 
@@ -234,6 +240,8 @@ class History:
         if self.root.exists():
             shutil.rmtree(self.root)
         self.root.parent.mkdir(parents=True, exist_ok=True)
+        for left in self.root.parent.glob(f".{self.model}.*"):
+            shutil.rmtree(left)
         draft = Path(tempfile.mkdtemp(dir=self.root.parent, prefix=f".{self.model}."))
         for command in (
             ["git", "init", "-q", "-b", self.branch],
@@ -244,31 +252,6 @@ class History:
                 raise StoreError(f"{draft}: {last_line(done.stderr)}. Check room and rights there.")
         draft.chmod(0o755)
         draft.rename(self.root)
-
-    def _clear_after_a_kill(self) -> None:
-        """Remove what a killed process left behind; the model's lock says that nobody works here."""
-        locks = [*(self.root / ".git").rglob("*.lock"), self.root / ".dvc" / "tmp" / "rwlock"]
-        if not self.is_shared:
-            history = Path(self.env.history_url) / "refs"
-            locks += [history / "heads" / f"{self.branch}.lock", *(history / "snapshots" / self.model).glob("*.lock")]
-        for lock in locks:
-            lock.unlink(missing_ok=True)
-        for draft in self.root.rglob(f"{DRAFT}*"):
-            shutil.rmtree(draft) if draft.is_dir() else draft.unlink(missing_ok=True)
-        self._mend_dvc_lock()
-
-    def _mend_dvc_lock(self) -> None:
-        """DVC writes its lock file in place, so a kill can tear it; the last commit's is whole."""
-        path = self.root / "dvc.lock"
-        try:
-            whole = not path.is_file() or isinstance(yaml.safe_load(path.read_text(encoding="utf-8")), dict)
-        except (yaml.YAMLError, UnicodeDecodeError):
-            whole = False
-        if whole:
-            return
-        path.unlink()
-        if self.tip() is not None and self.file_at("HEAD", "dvc.lock") is not None:
-            self.git("checkout", "-q", "HEAD", "--", "dvc.lock")
 
     def _refuse_a_rewritten_branch(self, theirs: str) -> None:
         known = self._run(["git", "rev-parse", "-q", "--verify", self._remembered])
@@ -285,10 +268,13 @@ class History:
         return bool(self.reach(["git", "ls-remote", "--heads", "origin", self.branch]).strip())
 
     def _is_ancestor(self, older: str, newer: str) -> bool:
-        return self._run(["git", "merge-base", "--is-ancestor", older, newer]).returncode == 0
+        return self.ask("merge-base", "--is-ancestor", older, newer)
 
     def _dvc(self, *words: str) -> None:
+        # Without -q: then DVC does not say what is wrong.
         done = self._run([*DVC, *words])
+        while done.returncode and drop_damaged(self, done.stderr.decode(errors="replace")):
+            done = self._run([*DVC, *words])
         if done.returncode:
             raise ServiceError(
                 f"{self.env.dvc_remote_url}: dvc {words[0]} failed ({last_line(done.stderr)}). Run again."

@@ -31,6 +31,19 @@ _IDENTITY = {
     **{f"GIT_CONFIG_KEY_{place}": key for place, key in enumerate(_SETTINGS)},
     **{f"GIT_CONFIG_VALUE_{place}": value for place, value in enumerate(_SETTINGS.values())},
 }
+# What stays wrong until a person acts, in the words of git and DVC, and what to do.
+_ROOM = "Make room or mend the rights there, then run again: nothing is lost."
+_NOTES = "Remove the folder dvc-site of EVERMIX_HOME, where DVC keeps notes that it makes again; then run again."
+_STANDING = {
+    "No space left on device": _ROOM,
+    "Disk quota exceeded": _ROOM,
+    "Read-only file system": _ROOM,
+    # SQLite's words for the same, from DVC's notes.
+    "database or disk is full": _ROOM,
+    "attempt to write a readonly database": _ROOM,
+    "file is not a database": _NOTES,
+    "database disk image is malformed": _NOTES,
+}
 DVC = [sys.executable, "-m", "dvc"]
 
 
@@ -56,7 +69,7 @@ def run(
     keep_open : sequence of int
         File descriptors that the child holds too: a lock's, so that it lasts as long as the child.
     """
-    return subprocess.run(
+    done = subprocess.run(
         list(command),
         cwd=folder,
         env={**environment(env), **(extra or {})},
@@ -66,6 +79,16 @@ def run(
         check=False,
         pass_fds=tuple(keep_open),
     )
+    if done.returncode:
+        _refuse_what_stays(folder, done.stderr.decode(errors="replace"))
+    return done
+
+
+def _refuse_what_stays(folder: Path, said: str) -> None:
+    """Git and DVC tell a full disk like any other failure, and a push that it stopped looks like a lost race."""
+    for sign, what_to_do in _STANDING.items():
+        if sign in said:
+            raise StoreError(f"{folder}: {sign}. {what_to_do}")
 
 
 def stream(
@@ -92,13 +115,14 @@ def stream(
 def last_line(output: bytes | str) -> str:
     """Return the last line that says anything."""
     text = output.decode(errors="replace") if isinstance(output, bytes) else output
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in text.splitlines() if line.strip() and "dvc.org/support" not in line]
     return lines[-1] if lines else "no message"
 
 
 def stage_error(stage: str, lines: list[str], root: Path) -> Exception:
     """Return what a failed ``dvc repro`` means, from its words: it exits 255 whatever happened."""
     text = "\n".join(lines[-15:])
+    _refuse_what_stays(root, text)
     if "Unable to acquire lock" in text or "is busy, it is being blocked" in text:
         return ServiceError(f"{root}: DVC's lock is held by another process. Run again.")
     if re.search(r"exited with -\d+", text):

@@ -7,6 +7,7 @@ delivered.  A change is a commit on the one before, put in place only if nobody 
 from __future__ import annotations
 
 import io
+import shutil
 import tarfile
 import time
 from collections.abc import Iterator, Mapping
@@ -56,10 +57,10 @@ def write_ref(env: Environment, ref: str, files: Mapping[str, bytes], message: s
     make_local_history(env)
     with objects_with(env, ref) as (folder, tip):
         commit = _commit(env, folder, files, message, tip)
+        drop_stale_lock(env.history_url, ref)
         if is_remote(env.history_url):
             done = run(env, folder, ["git", "push", "-q", "origin", f"{commit}:{ref}"])
         else:
-            _drop_stale_lock(folder, ref)
             done = run(env, folder, ["git", "update-ref", ref, commit, tip or "0" * 40])
         if done.returncode:
             raise ServiceError(
@@ -118,17 +119,23 @@ def objects_with(env: Environment, ref: str) -> Iterator[tuple[Path, str | None]
 def _mirror(env: Environment) -> Path:
     """Return the home's bare copy of a remote history; only what was asked for is in it."""
     folder = env.home / "mirror.git"
-    if not (folder / "HEAD").is_file():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(env.home / "mirror.lock"):
-            if not (folder / "HEAD").is_file():
-                _git_made(env, folder)
-    _must(env, folder, ["git", "config", "remote.origin.url", env.history_url])
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(env.home / "mirror.lock"):
+        if not (folder / "HEAD").is_file():
+            _git_made(env, folder)
+        # Everybody writes in here under this lock, so a lock of git's own is what a killed process left.
+        for left in folder.rglob("*.lock"):
+            left.unlink(missing_ok=True)
+        known = run(env, folder, ["git", "config", "remote.origin.url"]).stdout.decode().strip()
+        if known != env.history_url:
+            _must(env, folder, ["git", "config", "remote.origin.url", env.history_url])
     return folder
 
 
 def _git_made(env: Environment, folder: Path) -> None:
     """Make a bare repository under another name first: a kill leaves no half of one in its place."""
+    for left in folder.parent.glob(f".{folder.name}.*"):
+        shutil.rmtree(left, ignore_errors=True)
     draft = folder.with_name(f".{folder.name}.{time.time_ns()}")
     draft.mkdir(parents=True)
     _must(env, draft, ["git", "init", "-q", "--bare", "-b", "main", "."])
@@ -163,9 +170,11 @@ def _must(env: Environment, folder: Path, command: list[str], stdin: bytes | Non
     return done.stdout
 
 
-def _drop_stale_lock(folder: Path, ref: str) -> None:
-    lock = folder / f"{ref}.lock"
-    if lock.is_file() and time.time() - lock.stat().st_mtime > _STALE_LOCK_S:
+def drop_stale_lock(url: str, ref: str) -> None:
+    """Remove the lock of a ref that a killed process left in a history on this machine's disk, URL or folder."""
+    lock = Path(url.removeprefix("file://")) / f"{ref}.lock"
+    # Of either sign: a clock that jumped back must not keep a lock of the future for years.
+    if lock.is_file() and abs(time.time() - lock.stat().st_mtime) > _STALE_LOCK_S:
         lock.unlink(missing_ok=True)
 
 

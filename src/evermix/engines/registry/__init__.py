@@ -5,5 +5,6 @@ so everything here can be repeated, compared with the truth and repaired from it
 """
 
 from evermix.engines.registry.client import Registry
+from evermix.engines.registry.session import make_database
 
-__all__ = ["Registry"]
+__all__ = ["Registry", "make_database"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from evermix.engines.registry import publish as steps
 from evermix.engines.registry.model import ID_TAG, MODEL_FILES, served_file
-from evermix.engines.registry.session import import_mlflow, translated
+from evermix.engines.registry.session import import_mlflow, make_database, translated
 from evermix.errors import StoreError
 from evermix.records import VersionFile
 
@@ -186,7 +186,7 @@ class Registry:
             mlflow.set_tracking_uri(self.tracking_uri)
             if self._client is None:
                 if self.tracking_uri.startswith("sqlite:"):
-                    Path(self.tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+                    make_database(self.tracking_uri)
                 self._client = mlflow.MlflowClient(self.tracking_uri, self.tracking_uri)
             yield self._client
 
