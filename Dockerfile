@@ -55,6 +55,7 @@ ENV PATH=/opt/evermix/.venv/bin:$PATH \
     AIRFLOW__CORE__DAGS_FOLDER=/opt/evermix/dags \
     AIRFLOW__CORE__LOAD_EXAMPLES=False \
     MLFLOW_DISABLE_TELEMETRY=true \
+    MALLOC_ARENA_MAX=2 \
     PYTHONUNBUFFERED=1
 USER 50000
 ENTRYPOINT ["evermix"]

@@ -9,7 +9,7 @@ LOCK := requirements.lock
 export AIRFLOW__CORE__LOAD_EXAMPLES := False
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: $(STAMP) ## make the environment in .venv (no-op when nothing changed)
 
@@ -25,7 +25,7 @@ lint: setup ## style, types, import directions, static checks of the container f
 	sh scripts/check-static
 
 test: setup ## fast tests: under 10 minutes on 2 cores, no network but loopback
-	$(PYTEST) -m "not real and not slow"
+	$(PYTEST) -n 2 --dist loadfile -m "not real and not slow and not fault"
 
 real: setup ## tests on reference data (EVERMIX_REFERENCE_DATA names their folder)
 	$(PYTEST) -m real
@@ -42,6 +42,13 @@ up: setup ## start the embedded Airflow and MLflow
 down: setup ## stop what `up` started
 	@.venv/bin/evermix down
 
+compose: setup ## build the containers and play weeks on them, with a killed worker; KEEP=1 leaves them up
+	@test -f .env || $(PY) scripts/compose-secrets
+	@$(PY) scripts/compose-check
+
+compose-down: ## remove what KEEP=1 `make compose` left, volumes included
+	@docker compose -p evermix-check down -v --timeout 5
+
 lock: setup ## resolve requirements.lock anew from pyproject.toml
 	sh scripts/lock
 
@@ -49,4 +56,4 @@ clean: ## remove environment, tools and caches; state in .evermix stays
 	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -not -path './.evermix/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup lint test real slow demo up down lock clean
+.PHONY: help setup lint test real slow demo up down compose compose-down lock clean

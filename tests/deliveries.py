@@ -14,6 +14,7 @@ PROJECT = Path(__file__).parents[1]
 FIRST = date(2024, 1, 1)
 WEEKS = 60
 AS_OF = date(2025, 2, 17)  # the sixtieth Monday
+OPTIONAL = ("personal_data_allowed", "max_rewritten_share")
 CHANNELS = {
     "tv": {"spend": "tv_spend", "exposure": None, "launched": None},
     "search": {"spend": "search_spend", "exposure": "search_clicks", "launched": None},
@@ -33,7 +34,9 @@ def model_params(**changes: Any) -> ModelParams:
         "events": {"promo": {"column": "promo", "aggregate": "max"}},
     }
     for block in (source, columns, brand["validation"]):
-        block |= {key: value for key, value in changes.items() if key in block}
+        block |= {
+            key: value for key, value in changes.items() if key in block or (key in OPTIONAL and "min_weeks" in block)
+        }
     entry = brand | {"source": source, "columns": columns} | {k: v for k, v in changes.items() if k in brand}
     return parse_params({"models": {"m": entry}}, "test").model("m")
 

@@ -65,3 +65,11 @@ def test_cells_come_in_the_order_of_weeks_geos_and_columns():
     now.loc[[5, 2], ["spend.tv", "target"]] += 1.0
     cells = [(c.week, c.column) for c in diff_panels(panel(), now).restated]
     assert cells == [(w, c) for w in ("2024-01-15", "2024-02-05") for c in ("target", "spend.tv")]
+
+
+def test_a_target_that_params_mask_is_not_restated():
+    now = panel()
+    now.loc[3, ["target", "spend.tv"]] = [float("nan"), 9.0]
+    week = now["week"].iloc[3].date().isoformat()
+    assert [c.column for c in diff_panels(panel(), now).restated] == ["target", "spend.tv"]
+    assert [c.column for c in diff_panels(panel(), now, [week]).restated] == ["spend.tv"]

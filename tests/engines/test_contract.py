@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from deliveries import AS_OF, CHANNELS, daily_text, model_params, weekly_text
 
+from evermix.core.findings import WAIVABLE
 from evermix.engines.contract import check, refuse
 from evermix.engines.validation_page import render
 
@@ -225,16 +226,101 @@ def test_unit_slip_that_was_once_accepted_never_blocks_a_later_week():
     assert rules(frame, before=panel) == []
 
 
-def test_restated_history_is_not_a_fault():
-    before = outcome(weekly_text()).panel
+def scaled(column, factor, first, last=LAST):
     frame = weekly_text()
-    frame["sales"] = [str(float(v) * 100) for v in frame["sales"]]
-    assert rules(frame, before=before) == []
+    frame.loc[first:last, column] = [f"{float(v) * factor:.2f}" for v in frame.loc[first:last, column]]
+    return frame
 
 
-def test_steady_value_that_falls_to_zero_is_a_warning():
-    report = outcome(with_cell(LAST, "tv_spend", "0")).report
-    assert [(w.rule, w.where) for w in report.warnings] == [("sudden_zero", "row 61 (2025-02-17), column tv_spend")]
+def test_a_modest_restatement_is_no_fault_and_a_rewritten_history_is_one():
+    before = outcome(weekly_text()).panel
+    assert rules(scaled("sales", 0.9, 50), before=before) == []
+    assert rules(scaled("tv_spend", 1.3, 20), before=before) == []
+    assert rules(scaled("tv_spend", 1.3, 2), before=before) == ["rewritten_history"]
+    (fault,) = faults(scaled("sales", 0.9, 30), before=before)
+    assert (fault.rule, fault.where, fault.value) == (
+        "rewritten_history",
+        "column sales",
+        "32 of 60 past cells changed",
+    )
+    assert rules(scaled("sales", 0.9, 30), before=before, max_rewritten_share=0.6) == []
+
+
+def test_steady_spend_that_falls_to_zero_is_a_fault_unless_declared_waived_or_wound_down():
+    frame = with_cell(LAST, "tv_spend", "0")
+    (fault,) = faults(frame)
+    assert (fault.rule, fault.where) == ("sudden_zero", "row 61 (2025-02-17), column tv_spend")
+    for told in ({"bursty": True}, {"retired": "2025-02-17"}):
+        assert rules(frame, channels=CHANNELS | {"tv": CHANNELS["tv"] | told}) == []
+    frame.loc[LAST - 1, "tv_spend"] = "20"  # the channel was stopped in the middle of that week
+    report = outcome(frame).report
+    assert ([f.rule for f in report.faults], [w.rule for w in report.warnings]) == ([], ["pause"])
+
+
+def test_spend_in_a_retired_channel_is_a_fault_and_blank_is_not():
+    channels = CHANNELS | {"tv": CHANNELS["tv"] | {"retired": "2025-02-10"}}
+    found = faults(weekly_text(), channels=channels)
+    assert [f.where[:6] for f in found if f.rule == "spend_after_retirement"] == ["row 60", "row 61"]
+    frame = weekly_text()
+    frame.loc[LAST - 1 :, "tv_spend"] = ""
+    assert rules(frame, channels=channels) == []
+    assert rules(frame.drop(columns="tv_spend"), channels=channels) == ["missing_column"]
+
+
+def test_a_waived_fault_of_degree_becomes_a_warning_that_says_so():
+    frame = with_cell(LAST, "sales", "100000")
+    got = check(frame, "m", model_params(), AS_OF, None, ["target_slip"])
+    (warning,) = got.report.warnings
+    assert (got.report.status, warning.rule) == ("accepted", "target_slip")
+    assert warning.what.endswith("(waived)")
+    assert got.panel["target"].iloc[-1] == 100000.0
+
+
+def test_a_waiver_does_not_help_where_no_panel_could_be_computed():
+    frame = with_cell(LAST, "sales", "many")
+    assert check(frame, "m", model_params(), AS_OF, None, ["not_a_number"]).report.status == "quarantined"
+    assert "not_a_number" not in WAIVABLE
+    assert {"target_slip", "rewritten_history", "swapped_columns", "sudden_zero", "lost_history"} <= WAIVABLE
+    assert not {"missing_column", "duplicate_row", "missing_week", "personal_data", "unreadable_file"} & WAIVABLE
+
+
+def test_a_masked_week_is_not_asked_for_its_target_and_has_none_in_the_panel():
+    masked = [{"first": "2025-02-10", "last": "2025-02-17", "why": "strike"}]
+    frame = with_cell(LAST, "sales", "100000")
+    frame.loc[LAST - 1, "sales"] = ""
+    got = outcome(frame, masked_weeks=masked)
+    assert (got.report.status, got.report.late_targets) == ("accepted", [])
+    assert got.report.masked == ["2025-02-10", "2025-02-17"]
+    assert got.panel["target"].isna().sum() == 2
+    assert "not_a_number" in rules(with_cell(LAST, "sales", "many"), masked_weeks=masked)
+
+
+def test_personal_data_are_refused_unless_allowed_by_name_and_never_shown():
+    frame = weekly_text().assign(contact="jane@example.com")
+    (fault,) = faults(frame)
+    assert (fault.rule, fault.where) == ("personal_data", "column contact")
+    assert "jane" not in fault.model_dump_json()
+    assert rules(frame, personal_data_allowed=["contact"]) == []
+    assert "jane" not in faults(with_cell(LAST, "promo", "jane@example.com"))[0].model_dump_json()
+
+
+def test_media_named_after_their_channel_are_no_personal_data():
+    names = ["email_spend", "email", "mobile", "phone_calls", "direct_mail_spend", "territory_name", "ip_tv"]
+    frame = weekly_text().assign(**dict.fromkeys(names, "120.50"))
+    assert rules(frame.assign(territory_name="All Territories", week_end="2025-02-17")) == []
+
+
+def test_a_week_far_from_all_others_is_one_fault_and_no_endless_grid():
+    frame = weekly_text(geos=tuple(f"g{i}" for i in range(400)))
+    frame.loc[5, "week"] = "1990-01-01"
+    (fault,) = faults(frame, geo="geo")
+    assert (fault.rule, fault.value) == ("too_large", "733600 cells")
+
+
+def test_unused_columns_of_a_delivery_are_nobodys_business_but_a_nameless_one_is_told():
+    report = outcome(weekly_text().assign(**{"": "7", "brand": "x"})).report
+    assert (report.status, [w.rule for w in report.warnings]) == ("accepted", ["unnamed_column"])
+    assert outcome(weekly_text().assign(**{"": ""})).report.warnings == []
 
 
 def test_launches_growth_and_promotions_are_no_unit_slips():

@@ -257,7 +257,7 @@ def past_findings(reading: Reading, found: Iterable[Finding]) -> list[Finding]:
         if reading.params.columns.geo not in absent:
             known, told = set(old.index.get_level_values("geo")), set(grid.index.get_level_values("geo"))
             out += [Finding("lost_geo", "delivery", None, None, geo) for geo in sorted(known - told)]
-            out += [Finding("new_geo", "delivery", None, None, geo) for geo in sorted(told - known)]
+            out += [Finding("new_geo", "delivery", None, None, geo) for geo in sorted(told - known - {""})]
         rewritten = rewritten_columns(old, grid, reading.rewritten_share)
         out += [Finding("rewritten_history", "delivery", name, None, seen) for name, seen in rewritten.items()]
         for (a, b), count in exchanged_past(old, grid).items():
@@ -272,13 +272,14 @@ def _swapped_now(reading: Reading, grid: pd.DataFrame) -> list[Finding]:
     names = [name for name in grid if name in columns and not str(name).startswith("event.")]
     weeks = grid.index.get_level_values("week")
     known = weeks[weeks < weeks.max()] if reading.before is None else pd.DatetimeIndex(reading.before["week"])
+    place = {key: number for number, key in enumerate(grid.index)}
     out = []
-    for geo, rows in grid.groupby(level="geo"):
+    for _, rows in grid.groupby(level="geo"):
         inner = rows.index.get_level_values("week").isin(known)
         for key, values in rows.loc[~inner & (rows["rows"] > 0).to_numpy(), names].iterrows():
             for a, b in exchanged_now(rows.loc[inner, names], values):
                 seen = f"{columns[a][0]} {values[a]:g}, {columns[b][0]} {values[b]:g}: each fits the other's past year"
-                out.append(Finding("swapped_columns", "week", str(a), int(grid.index.get_loc(key)), seen))
+                out.append(Finding("swapped_columns", "week", str(a), place[key], seen))
     return out
 
 

@@ -91,7 +91,8 @@ def exchanged_now(past: pd.DataFrame, now: pd.Series) -> list[tuple[str, str]]:
         One new week, indexed by the columns of ``past``.
     """
     year = past.tail(_YEAR_WEEKS)
-    usable = [c for c in year if year[c].notna().sum() >= _MIN_HISTORY_WEEKS and year[c].min() >= 0 and now[c] >= 0]
+    names = [str(c) for c in year]
+    usable = [c for c in names if year[c].notna().sum() >= _MIN_HISTORY_WEEKS and year[c].min() >= 0 and now[c] >= 0]
     low, high = year[usable].min(), year[usable].max()
     logs = np.log(year[usable].where(year[usable] > 0))
     centre, spread = logs.mean(), logs.std().clip(lower=0.02)
@@ -108,20 +109,20 @@ def exchanged_now(past: pd.DataFrame, now: pd.Series) -> list[tuple[str, str]]:
 def is_own_week(grid: pd.DataFrame) -> pd.Series:
     """Return False where a week repeats the one before of its geo in every column that usually moves."""
     values = [c for c in grid if c not in ("rows", "days", "row") and not str(c).startswith("event.")]
-    same, movable = pd.Series(True, index=grid.index), pd.Series(0, index=grid.index)
+    same, movable = pd.Series(True, index=grid.index), np.zeros(len(grid), int)
     for name in values:
         wide = grid[name].unstack("geo")
         moves = wide.shift(1).rolling(_YEAR_WEEKS, min_periods=_MIN_HISTORY_WEEKS).std() > 0
         repeats = wide.eq(wide.shift(1))
         same &= _stacked(repeats | ~moves, grid.index)
-        movable += _stacked(moves & wide.ne(0), grid.index).astype(int)
+        movable += _stacked(moves & wide.ne(0), grid.index).to_numpy(int)
     return ~(same & (movable >= 2))
 
 
 def is_not_frozen(values: pd.Series, accepted: pd.Series | None) -> pd.Series:
     """Return False where the last week ends a run of one value, in a series that repeated none in the year before.
 
-    What was accepted as frozen once stays so: a run of which three weeks are in the last accepted panel says nothing new.
+    A run of which three weeks are in the last accepted panel says nothing new: what was accepted once stays so.
 
     Parameters
     ----------
@@ -160,5 +161,5 @@ def _shared(old: pd.DataFrame, grid: pd.DataFrame) -> tuple[pd.DataFrame, pd.Dat
     return old.loc[shared, names], told.loc[shared, names]
 
 
-def _stacked(wide: pd.DataFrame, index: pd.MultiIndex) -> pd.Series:
+def _stacked(wide: pd.DataFrame, index: pd.Index) -> pd.Series:
     return pd.Series(wide.stack(), dtype=bool).reindex(index, fill_value=False)

@@ -106,5 +106,7 @@ def currencies(frame: pd.DataFrame, geo: str | None) -> dict[str, str]:
         whole = geo is None or list(frame.columns).count(geo) != 1
         by = pd.Series("", index=told.index) if whole else frame.loc[told.index, geo]
         if len(told) and int(told.groupby(by).nunique().max()) > 1:
-            out[name] = ", ".join(f"{value[:12]} ({count} rows)" for value, count in told.value_counts().head(4).items())
+            out[name] = ", ".join(
+                f"{str(value)[:12]} ({count} rows)" for value, count in told.value_counts().head(4).items()
+            )
     return out

@@ -21,6 +21,7 @@ _ZERO_SHARE_WEEKS = 13
 # A source that keeps a rolling window loses a week at a time; a truncated one loses many.
 MAX_LOST_WEEKS = 4
 _WILD_JUMP = 50.0
+_UNSTEADY = 5.0
 
 
 def is_after(grid: pd.DataFrame, retired: str | None) -> pd.Series:
@@ -115,12 +116,13 @@ def _reference(wide: pd.DataFrame, how: str) -> pd.DataFrame:
     return extreme
 
 
-def spend_keeps_scale(spend: pd.Series, total: pd.Series, jump: float, low_jump: float) -> pd.Series:
+def spend_keeps_scale(spend: pd.Series, total: pd.Series, jump: float) -> pd.Series:
     """Return where a channel's spend or exposure is on its own scale.
 
     A unit slip is more than ``jump`` times the maximum of the year before, in a channel that has run for 8 weeks of it,
     and more than all channels together usually cost: small channels leap when somebody begins to use them.  In a
-    channel that never paused for half a year the first is enough, and less than 1 / ``low_jump`` of its minimum is one.
+    channel that never paused for half a year the first is enough, and less than 1 / ``jump`` of its minimum is one,
+    unless it comes near zero anyhow (true cuts to 1 / 14 of the minimum were seen).
 
     Parameters
     ----------
@@ -133,7 +135,7 @@ def spend_keeps_scale(spend: pd.Series, total: pd.Series, jump: float, low_jump:
     usual = total.unstack("geo").shift(1).rolling(_YEAR_WEEKS, min_periods=1).median()
     steady = wide.shift(1).rolling(STEADY_WEEKS, min_periods=STEADY_WEEKS).min() > 0
     slip = (wide > jump * past.max()) & ((wide > usual) | steady) & (active_weeks >= _MIN_HISTORY_WEEKS)
-    low = steady & (wide > 0) & (wide < past.min() / low_jump)
+    low = steady & (wide > 0) & (wide < past.min() / jump) & (past.min() > past.median() / _UNSTEADY)
     return _stacked(~(slip | low), spend)
 
 
@@ -158,6 +160,21 @@ def input_keeps_scale(values: pd.Series, jump: float) -> pd.Series:
 
 def _is_flag(window: np.ndarray) -> float:
     return float(np.isin(window[~np.isnan(window)], (0.0, 1.0)).all())
+
+
+def has_wound_down(values: pd.Series) -> pd.Series:
+    """Return where a zero is no surprise: the channel has paused before, or was being stopped the week before.
+
+    A channel stopped in mid-week leaves a small last week; of 10 true stops on real brands each was so, or had paused
+    before.  A channel's pauses count in all geos, from its first spend on.
+    """
+    wide = values.unstack("geo")
+    used = wide.gt(0).cummax()
+    # Of weeks before the one asked about, in any geo.
+    paused = (used & wide.eq(0)).any(axis=1).cummax().shift(1, fill_value=False)
+    usual = wide.shift(2).rolling(4, min_periods=4).median()
+    small = wide.shift(1) < usual / 2
+    return _stacked(small.apply(lambda column: column | paused), values)
 
 
 def is_not_suddenly_zero(values: pd.Series) -> pd.Series:

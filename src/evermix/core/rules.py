@@ -1,4 +1,4 @@
-"""The rules of the data contract in words: what is broken, what is expected, what to do, and whether a person may waive it."""
+"""The rules of the data contract in words: what is broken, expected, to be done, and whether it may be waived."""
 
 from __future__ import annotations
 
@@ -44,9 +44,7 @@ RULES = {
     "no_rows": Rule(
         "no row has a readable week up to as_of", "rows from the first week to {as_of}", "Deliver the history."
     ),
-    "unreadable_date": Rule(
-        "not a date of the column's format", "a date like {date_example}, all rows alike", CORRECT
-    ),
+    "unreadable_date": Rule("not a date of the column's format", "a date like {date_example}, all rows alike", CORRECT),
     "off_weekday": Rule(
         "a weekly row is dated on {found_weekday}",
         "{weekday} (label {label}, week_start {week_start})",
@@ -72,9 +70,7 @@ RULES = {
     "missing_target": Rule(
         "the target is blank", "a number, except in the last {delay} week(s) (label_delay_weeks)", "Deliver the value."
     ),
-    "below_minimum": Rule(
-        "the target is too small", "at least {target_min:g} (target_min)", CORRECT, waivable=True
-    ),
+    "below_minimum": Rule("the target is too small", "at least {target_min:g} (target_min)", CORRECT, waivable=True),
     "target_slip": Rule(
         "the target leaves its scale",
         "less than {target_jump:g} times the 52-week median (target_jump), or twice the 52-week maximum; "
@@ -85,7 +81,7 @@ RULES = {
     "spend_slip": Rule(
         "the spend leaves its scale",
         "at most {spend_jump:g} times the channel's 52-week maximum (spend_jump), or what all channels usually cost; "
-        "of a steady channel, no less than 1/{target_jump:g} of its 52-week minimum",
+        "of a steady channel, no less than 1/{spend_jump:g} of its 52-week minimum",
         "Check the unit (pence or pounds, thousands); if it is true, raise validation.spend_jump.",
         waivable=True,
     ),
@@ -101,7 +97,9 @@ RULES = {
         waivable=True,
     ),
     "lost_history": Rule(
-        "weeks of the last accepted delivery are gone", f"at most {MAX_LOST_WEEKS} lost", "Deliver the whole history.",
+        "weeks of the last accepted delivery are gone",
+        f"at most {MAX_LOST_WEEKS} lost",
+        "Deliver the whole history.",
         waivable=True,
     ),
     "shorter_history": Rule(
@@ -112,6 +110,12 @@ RULES = {
         "more than 0",
         "Check the export. If it is true, name it in params (retired: Monday, or bursty: true) or waive this fault.",
         waivable=True,
+    ),
+    "pause": Rule(
+        f"zero after {STEADY_WEEKS} weeks that all had more, in a channel that has paused or wound down before",
+        "more than 0, or bursty: true",
+        "Check that this is so.",
+        "warning",
     ),
     "input_slip": Rule(
         "the value leaves its scale",
@@ -137,7 +141,9 @@ RULES = {
         "Drop the column from the export; delete the file where it was stored.",
     ),
     "mixed_currency": Rule(
-        "several currencies in one history", "one currency for all rows of a geo", "Convert the amounts before delivery."
+        "several currencies in one history",
+        "one currency for all rows of a geo",
+        "Convert the amounts before delivery.",
     ),
     "unnamed_column": Rule(
         "a column without a name holds values",

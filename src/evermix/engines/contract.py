@@ -263,10 +263,12 @@ def _media_rules(reading: Reading, name: str) -> dict[str, Mask]:
     changed = quality.changed_cells(values, accepted)
     new = quality.newest_cells(changed, accepted)
     ended = quality.is_after(grid, told.retired)
-    slips = quality.spend_keeps_scale(values, total, limits.spend_jump, limits.target_jump)
+    is_fine = ~new | ended | told.bursty | quality.is_not_suddenly_zero(values)
+    slips = quality.spend_keeps_scale(values, total, limits.spend_jump)
     return {
         "spend_slip": _fixed(~changed | slips),
-        "sudden_zero": _fixed(~new | ended | told.bursty | quality.is_not_suddenly_zero(values)),
+        "sudden_zero": _fixed(is_fine | quality.has_wound_down(values)),
+        "pause": _fixed(is_fine | ~quality.has_wound_down(values)),
         "frozen": _fixed(is_not_frozen(values, accepted)),
         "spend_after_retirement": _fixed(~ended | ~(values > 0)),
     }

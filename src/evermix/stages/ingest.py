@@ -131,7 +131,14 @@ def _cut(
     weeks = week_of(dates, params.source.week_start)
     keep = ~(weeks > pd.Timestamp(as_of)) | _is_from_the_future(table.frame, weeks, params, today)
     data = keep_rows(delivery.data, delivery.format, table, keep)
-    return data, int((~keep).sum()), is_waiting(dates, params.source, as_of), whole_weeks(dates, params.source)
+    # A date told twice may be the one waited for, mistyped.
+    waiting = is_waiting(dates, params.source, as_of) and not table.frame.duplicated(_keys(table.frame, params)).any()
+    return data, int((~keep).sum()), waiting, whole_weeks(dates, params.source)
+
+
+def _keys(frame: pd.DataFrame, params: ModelParams) -> list[str]:
+    """Return the columns that tell rows apart, as far as they are there."""
+    return [c for c in (params.columns.date, params.columns.geo) if c is not None and c in frame]
 
 
 def _is_from_the_future(frame: pd.DataFrame, weeks: pd.Series, params: ModelParams, today: date | None) -> pd.Series:

@@ -105,7 +105,9 @@ def _decode(data: bytes) -> str:
             f"line {text.count(chr(10), 0, text.index(chr(0))) + 1}: holds a NUL byte, expected text. Deliver CSV."
         )
     if text.lstrip("\ufeff \r\n\t")[:1] in ("<", "{", "["):
-        raise DataError("the file is HTML, XML or JSON, such as an error page, expected CSV. Check the export's address.")
+        raise DataError(
+            "the file is HTML, XML or JSON, such as an error page, expected CSV. Check the export's address."
+        )
     return text
 
 
@@ -162,7 +164,9 @@ def _read_parquet(data: bytes) -> Any:
     _refuse_a_bomb(size=len(data))
     try:
         schema = pq.read_schema(io.BytesIO(data))
-        texts = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
+        texts = [
+            field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
+        ]
         file = pq.ParquetFile(io.BytesIO(data), read_dictionary=texts)
         told = file.metadata
         sizes = [told.row_group(i).total_byte_size for i in range(told.num_row_groups)]
