@@ -25,13 +25,16 @@ lint: setup ## style, types, import directions, static checks of the container f
 	sh scripts/check-static
 
 test: setup ## fast tests: under 10 minutes on 2 cores, no network but loopback
-	$(PYTEST) -n 2 --dist loadfile -m "not real and not slow and not fault"
+	$(PYTEST) -m "not real and not slow and not fault"
 
 real: setup ## tests on reference data (EVERMIX_REFERENCE_DATA names their folder)
 	$(PYTEST) -m real
 
 slow: setup ## the demo through a real Airflow and MLflow, checked through their APIs
-	$(PYTEST) -m slow
+	$(PYTEST) -m "slow and not fault"
+
+faults: setup ## harm real runs in every way we know, five times each, an hour or two; writes docs/faults.md
+	EVERMIX_FAULT_REPEATS=5 EVERMIX_FAULT_TABLE=docs/faults.md $(PYTEST) -m fault
 
 demo: setup ## play a simulated brand through the whole stack; KEEP=0 stops it at the end
 	@.venv/bin/evermix demo $(if $(filter 0,$(KEEP)),--no-keep,--keep)
@@ -56,4 +59,4 @@ clean: ## remove environment, tools and caches; state in .evermix stays
 	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -not -path './.evermix/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup lint test real slow demo up down compose compose-down lock clean
+.PHONY: help setup lint test real slow faults demo up down compose compose-down lock clean

@@ -43,7 +43,9 @@ def rewritten_columns(accepted: pd.DataFrame, grid: pd.DataFrame, limit: float) 
     for name in old:
         was, now = old[name].to_numpy(float), new[name].to_numpy(float)
         is_media = str(name).startswith(("spend.", "exposure."))
-        asked = ~np.isnan(was) & ((was != 0) | (now != 0) if is_media else True)
+        # Where most weeks are 0, only the others can tell.
+        is_idle = (was == 0) & (now == 0) & str(name).startswith(("spend.", "exposure.", "event."))
+        asked = ~np.isnan(was) & ~is_idle
         changed = asked & ~np.isclose(was, now, rtol=_TOLERANCE, atol=0.0)
         if changed.sum() < _MIN_CHANGED:
             continue

@@ -90,8 +90,9 @@ def target_keeps_scale(target: pd.Series, jump: float) -> pd.Series:
 
     A unit slip is a clear break: above ``jump`` times the median of the year before and after *and* above twice the
     maximum of the year before, or below 1 / (100 ``jump``) of that median and half the minimum (true weeks of a small
-    geo were seen at 1 / 160), or, where the year before was steady, below 1 / ``jump`` of its minimum.  The median looks both ways, so that growth in a long history is no break; the maximum
-    looks back, so that the first week of a slip that lasts is one.
+    geo were seen at 1 / 160), or, where the year before was steady, below 1 / ``jump`` of its minimum.  The median
+    looks both ways, so that growth in a long history is no break; the maximum looks back, so that the first week of a
+    slip that lasts is one.
 
     Parameters
     ----------

@@ -51,7 +51,8 @@ def take_snapshot(
     A plan of the weeks to come, where one was delivered, is written beside them as ``plan.csv``.
 
     Rows of weeks after ``as_of`` are cut, so that a past week sees what it could have seen; rows without a readable
-    date stay, for validate to report, and so do targets of weeks that have not begun on the day of arrival.  A folder that already holds the same bytes is left alone.
+    date stay, for validate to report, and so do targets of weeks that have not begun on the day of arrival.  A folder
+    that already holds the same bytes is left alone.
 
     Parameters
     ----------
@@ -64,7 +65,8 @@ def take_snapshot(
     today : date or None
         The day of arrival (UTC); None asks nothing of the future.
     accepted_through : str or None
-        The last week (ISO Monday) of the last accepted panel: a source that ends before it is not late, it has lost weeks.
+        The last week (ISO Monday) of the last accepted panel: a source that ends before it is not late, it has lost
+        weeks.
 
     Raises
     ------

@@ -1,0 +1,63 @@
+"""Corrupt deliveries through the real weekly loop: quarantined, the champion serves on, the good file heals."""
+
+import json
+
+import pytest
+from corrupt.corruptions import parquet_bomb
+from project import FIRST, MODEL, Project, monday
+
+pytestmark = pytest.mark.slow
+
+
+def lines(change):
+    """Change the list of the file's lines."""
+    return lambda data: b"\n".join(change(data.rstrip(b"\n").split(b"\n"))) + b"\n"
+
+
+def last_cells(change):
+    return lines(lambda rows: [*rows[:-1], b",".join(change(rows[-1].split(b",")))])
+
+
+CORRUPT = {
+    "an error page": (lambda _: b"<html><body>502 Bad Gateway</body></html>\n", "unreadable_file"),
+    "a bomb": (lambda _: parquet_bomb(0, 1_000_000), "unreadable_file"),
+    "UTF-16": (lambda data: data.decode().encode("utf-16"), "unreadable_file"),
+    "a renamed column": (lambda data: data.replace(b"price", b"unit price", 1), "missing_column"),
+    "a totals row": (lines(lambda rows: [*rows, b"Total,1,1,1,1,1"]), "unreadable_date"),
+    "half of the history": (lines(lambda rows: [rows[0], *rows[80:]]), "lost_history"),
+    "a target in hundredths": (last_cells(lambda c: [c[0], b"%.2f" % (100 * float(c[1])), *c[2:]]), "target_slip"),
+    "target and price swapped": (lines(lambda rows: [b",".join([c[0], c[2], c[1], *c[3:]]) for c in split(rows)]), "swapped_columns"),
+    "e-mail addresses": (lines(lambda rows: [row + (b",note" if i == 0 else b",a@b.example") for i, row in enumerate(rows)]), "personal_data"),
+}  # fmt: skip
+
+
+def split(rows):
+    return [row.split(b",") if i else [row.split(b",")[j] for j in (0, 2, 1, *range(3, row.count(b",") + 1))] for i, row in enumerate(rows)]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    made = Project(tmp_path_factory.mktemp("corrupt"), weeks=len(CORRUPT) + 1)
+    assert made.week(FIRST)["verdict"] == "promote"
+    return made
+
+
+@pytest.mark.parametrize("name", CORRUPT)
+def test_corrupt_week_is_quarantined_the_champion_serves_and_the_good_file_heals(project, name):
+    change, rule = CORRUPT[name]
+    as_of = monday(1 + list(CORRUPT).index(name))
+    project.deliver(as_of)
+    good = project.feed.read_bytes()
+    (before,) = project.run("status", "--model", MODEL)
+    project.feed.write_bytes(change(good))
+    broken = project.week(as_of, deliver=False)
+    assert broken["decision"] == "quarantine"
+    assert any(reason.startswith(f"{rule}:") for reason in broken["reasons"]), broken["reasons"]
+    (during,) = project.run("status", "--model", MODEL)
+    assert during["champion"] == before["champion"]
+    assert (during["registry"], during["ledger"]["faults"]) == ([], [])
+    assert "quarantine" in json.dumps(project.history()[-1])
+    project.feed.write_bytes(good)
+    assert project.week(as_of, deliver=False)["decision"] in {"keep", "refit", "review"}
+    week = project.history()[-1]
+    assert (week["as_of"], week["healed"]) == (as_of, True)
