@@ -30,6 +30,7 @@ class Environment:
     history_url: str
     dvc_remote_url: str
     s3_endpoint_url: str = ""
+    feeds: str = ""
 
     @classmethod
     def read(cls) -> Environment:
@@ -45,14 +46,20 @@ class Environment:
             history_url=os.environ.get("EVERMIX_HISTORY_URL") or str(home / "history.git"),
             dvc_remote_url=os.environ.get("EVERMIX_DVC_REMOTE_URL") or str(home / "dvc-remote"),
             s3_endpoint_url=os.environ.get("EVERMIX_S3_ENDPOINT_URL", ""),
+            feeds=os.environ.get("EVERMIX_FEEDS_URL", "").rstrip("/"),
         )
 
+    @property
+    def feeds_url(self) -> str:
+        """Where ``{feeds}`` of a source is: what ``EVERMIX_FEEDS_URL`` says, else a folder of the home."""
+        return self.feeds or str(self.home / "feeds")
+
     def source_path(self, path: str) -> str:
-        """Return a source path with ``{home}`` filled in and relative ones laid on the project; secrets stay out."""
-        filled = path.replace("{home}", str(self.home))
+        """Return a path with ``{home}`` and ``{feeds}`` filled in, relative ones laid on the project; no secret is."""
+        filled = path.replace("{feeds}", self.feeds_url).replace("{home}", str(self.home))
         if filled.startswith("sqlite:///") and not filled.startswith("sqlite:////"):
             return f"sqlite:///{self.project / filled.removeprefix('sqlite:///')}"
-        if "://" in filled or Path(filled).is_absolute():
+        if "://" in filled or filled.startswith("${") or Path(filled).is_absolute():
             return filled
         return str(self.project / filled)
 

@@ -22,6 +22,8 @@ from evermix.engines.history.refs import drop_stale_lock, is_remote, make_local_
 from evermix.errors import ServiceError, StoreError
 
 LOCK_TIMEOUT_S = 3600.0
+# Says that the branch moved and its outputs are still to be brought.
+_BEHIND = Path(".git") / "evermix-behind"
 
 
 class History:
@@ -124,12 +126,15 @@ class History:
         self.git("update-ref", self._remembered, theirs)
         ours = self.tip()
         if ours == theirs:
+            self._bring_outputs()
             return
         if ours is not None and self._is_ancestor(theirs, ours):
             self.push()
             return
+        (self.root / _BEHIND).touch()
         self.git("checkout", "-q", "-f", "-B", self.branch, theirs)
         self.git("clean", "-q", "-fd")
+        self._bring_outputs()
 
     def tip(self) -> str | None:
         """Return the clone's commit id, or None before the first commit."""
@@ -252,6 +257,14 @@ class History:
                 raise StoreError(f"{draft}: {last_line(done.stderr)}. Check room and rights there.")
         draft.chmod(0o755)
         draft.rename(self.root)
+
+    def _bring_outputs(self) -> None:
+        """Bring what another worker computed: DVC would compute a fit again whose outputs are not here."""
+        behind = self.root / _BEHIND
+        if behind.is_file() and (self.root / "dvc.lock").is_file():
+            self.configure_dvc()
+            self.dvc_checkout()
+        behind.unlink(missing_ok=True)
 
     def _refuse_a_rewritten_branch(self, theirs: str) -> None:
         known = self._run(["git", "rev-parse", "-q", "--verify", self._remembered])
