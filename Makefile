@@ -34,7 +34,7 @@ slow: setup ## the demo through a real Airflow and MLflow, checked through their
 	$(PYTEST) -m "slow and not fault"
 
 faults: setup ## harm real runs in every way we know, five times each, an hour or two; writes docs/faults.md
-	EVERMIX_FAULT_REPEATS=5 EVERMIX_FAULT_TABLE=docs/faults.md $(PYTEST) -m fault
+	EVERMIX_FAULT_REPEATS=$${EVERMIX_FAULT_REPEATS:-5} EVERMIX_FAULT_TABLE=$${EVERMIX_FAULT_TABLE-docs/faults.md} $(PYTEST) -m fault
 
 demo: setup ## play a simulated brand through the whole stack; KEEP=0 stops it at the end
 	@.venv/bin/evermix demo $(if $(filter 0,$(KEEP)),--no-keep,--keep)

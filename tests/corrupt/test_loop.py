@@ -18,6 +18,20 @@ def last_cells(change):
     return lines(lambda rows: [*rows[:-1], b",".join(change(rows[-1].split(b",")))])
 
 
+def in_hundredths(cells):
+    return [cells[0], b"%.2f" % (100 * float(cells[1])), *cells[2:]]
+
+
+def swap_columns(rows):
+    """Swap the second and the third column below the header."""
+    header, *body = [row.split(b",") for row in rows]
+    return [b",".join(cells) for cells in (header, *([c[0], c[2], c[1], *c[3:]] for c in body))]
+
+
+def add_addresses(rows):
+    return [rows[0] + b",note", *(row + b",a@b.example" for row in rows[1:])]
+
+
 CORRUPT = {
     "an error page": (lambda _: b"<html><body>502 Bad Gateway</body></html>\n", "unreadable_file"),
     "a bomb": (lambda _: parquet_bomb(0, 1_000_000), "unreadable_file"),
@@ -25,14 +39,10 @@ CORRUPT = {
     "a renamed column": (lambda data: data.replace(b"price", b"unit price", 1), "missing_column"),
     "a totals row": (lines(lambda rows: [*rows, b"Total,1,1,1,1,1"]), "unreadable_date"),
     "half of the history": (lines(lambda rows: [rows[0], *rows[80:]]), "lost_history"),
-    "a target in hundredths": (last_cells(lambda c: [c[0], b"%.2f" % (100 * float(c[1])), *c[2:]]), "target_slip"),
-    "target and price swapped": (lines(lambda rows: [b",".join([c[0], c[2], c[1], *c[3:]]) for c in split(rows)]), "swapped_columns"),
-    "e-mail addresses": (lines(lambda rows: [row + (b",note" if i == 0 else b",a@b.example") for i, row in enumerate(rows)]), "personal_data"),
-}  # fmt: skip
-
-
-def split(rows):
-    return [row.split(b",") if i else [row.split(b",")[j] for j in (0, 2, 1, *range(3, row.count(b",") + 1))] for i, row in enumerate(rows)]  # fmt: skip
+    "a target in hundredths": (last_cells(in_hundredths), "target_slip"),
+    "target and price swapped": (lines(swap_columns), "swapped_columns"),
+    "e-mail addresses": (lines(add_addresses), "personal_data"),
+}
 
 
 @pytest.fixture(scope="module")

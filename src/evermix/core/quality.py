@@ -20,6 +20,7 @@ STEADY_WEEKS = 26
 _ZERO_SHARE_WEEKS = 13
 # A source that keeps a rolling window loses a week at a time; a truncated one loses many.
 MAX_LOST_WEEKS = 4
+_MIN_ACTIVE_WEEKS = 13
 _WILD_JUMP = 50.0
 _UNSTEADY = 5.0
 
@@ -122,8 +123,8 @@ def spend_keeps_scale(spend: pd.Series, total: pd.Series, jump: float) -> pd.Ser
 
     A unit slip is more than ``jump`` times the maximum of the year before, in a channel that has run for 8 weeks of it,
     and more than all channels together usually cost: small channels leap when somebody begins to use them.  In a
-    channel that never paused for half a year the first is enough, and less than 1 / ``jump`` of its minimum is one,
-    unless it comes near zero anyhow (true cuts to 1 / 14 of the minimum were seen).
+    channel that never paused for half a year the first is enough.  So is less than 1 / ``jump`` of the minimum of its
+    active weeks, where those are of one size (true cuts to 1 / 14 of the minimum were seen).
 
     Parameters
     ----------
@@ -136,7 +137,8 @@ def spend_keeps_scale(spend: pd.Series, total: pd.Series, jump: float) -> pd.Ser
     usual = total.unstack("geo").shift(1).rolling(_YEAR_WEEKS, min_periods=1).median()
     steady = wide.shift(1).rolling(STEADY_WEEKS, min_periods=STEADY_WEEKS).min() > 0
     slip = (wide > jump * past.max()) & ((wide > usual) | steady) & (active_weeks >= _MIN_HISTORY_WEEKS)
-    low = steady & (wide > 0) & (wide < past.min() / jump) & (past.min() > past.median() / _UNSTEADY)
+    active = wide.where(wide > 0).shift(1).rolling(_YEAR_WEEKS, min_periods=_MIN_ACTIVE_WEEKS)
+    low = (wide > 0) & (wide < active.min() / jump) & (active.min() > active.median() / _UNSTEADY)
     return _stacked(~(slip | low), spend)
 
 
@@ -144,7 +146,8 @@ def input_keeps_scale(values: pd.Series, jump: float) -> pd.Series:
     """Return where a control or event is on the scale of the weeks before it.
 
     Steady positive series (prices, indices: maximum below ``jump`` times the minimum) must stay within ``jump`` times
-    their range, other series within fifty times their largest; flags remain 0 or 1.
+    their range, series that are seldom 0 within ``jump`` widths of it, others within fifty times their largest; flags
+    remain 0 or 1.
     """
     wide = values.unstack("geo")
     past = wide.shift(1).rolling(_YEAR_WEEKS, min_periods=STEADY_WEEKS)
@@ -154,9 +157,12 @@ def input_keeps_scale(values: pd.Series, jump: float) -> pd.Series:
     steady_slip = is_steady & ((wide > jump * high) | (wide < low / jump))
     # Small counts may well leap; fifty times the largest is no weather.
     largest = past.apply(lambda window: np.nanmax(np.abs(window)), raw=True)
+    is_dense = wide.ne(0).astype(float).shift(1).rolling(_YEAR_WEEKS, min_periods=STEADY_WEEKS).mean() > 0.5
+    reach = jump * (high - low)
+    dense_slip = is_dense & ~is_steady & (high > low) & ((wide > high + reach) | (wide < low - reach))
     other_slip = ~is_flag & ~is_steady & (largest > 0) & (wide.abs() > _WILD_JUMP * largest)
     flag_slip = is_flag & ~wide.isin([0.0, 1.0]) & wide.notna()
-    return _stacked(~(steady_slip | other_slip | flag_slip), values)
+    return _stacked(~(steady_slip | dense_slip | other_slip | flag_slip), values)
 
 
 def _is_flag(window: np.ndarray) -> float:
@@ -174,7 +180,7 @@ def has_wound_down(values: pd.Series) -> pd.Series:
     # Of weeks before the one asked about, in any geo.
     paused = (used & wide.eq(0)).any(axis=1).cummax().shift(1, fill_value=False)
     usual = wide.shift(2).rolling(4, min_periods=4).median()
-    small = wide.shift(1) < usual / 2
+    small = wide.shift(1) < usual / 3
     return _stacked(small.apply(lambda column: column | paused), values)
 
 
