@@ -98,3 +98,29 @@ def test_as_of_must_be_a_monday(feed, tmp_path):
 def test_unreachable_source_is_a_service_error(tmp_path):
     with pytest.raises(ServiceError, match=r"nowhere\.csv"):
         take_snapshot(model_params(), str(tmp_path / "nowhere.csv"), AS_OF, tmp_path / "s")
+
+
+def planned(*cells):
+    return csv_bytes(weekly_text()) + (",".join(cells) + "\n").encode()
+
+
+def test_targets_of_weeks_that_have_not_begun_are_kept_for_validate_and_plans_are_cut(feed, tmp_path):
+    future, plan = (
+        planned("2025-03-10", "900", "1", "1", "1", "9", "0"),
+        planned("2025-03-10", "", "1", "1", "1", "9", "0"),
+    )
+    today = date(2025, 2, 26)
+    kept = take_snapshot(model_params(), feed(future), AS_OF, tmp_path / "s", today=today)
+    assert (kept.rows, kept.cut_rows) == (61, 0)
+    assert take_snapshot(model_params(), feed(plan), AS_OF, tmp_path / "s", today=today).cut_rows == 1
+    # Weeks later, the same row is a replay's.
+    assert take_snapshot(model_params(), feed(future), AS_OF, tmp_path / "s", today=date(2025, 3, 12)).cut_rows == 1
+
+
+def test_a_source_that_lost_accepted_weeks_is_taken_and_not_waited_for(feed, tmp_path):
+    shorter = feed(weekly_text(50))
+    assert take_snapshot(model_params(), shorter, AS_OF, tmp_path / "s").status == "waiting"
+    lost = take_snapshot(model_params(), shorter, AS_OF, tmp_path / "s", accepted_through="2025-02-10")
+    assert lost.status == "taken"
+    late = feed(weekly_text(59))
+    assert take_snapshot(model_params(), late, AS_OF, tmp_path / "s", accepted_through="2025-02-10").status == "waiting"

@@ -110,3 +110,23 @@ def test_reference_feeds_replayed_week_by_week_have_no_fault(name):
         got = check(frame[weeks_of_rows <= pd.Timestamp(week)], "m", params, date.fromisoformat(week), before)
         assert got.report.faults == []
         before = got.panel
+
+
+def test_a_waiver_among_the_orders_lets_a_fault_of_degree_pass(store):
+    frame = weekly_text()
+    frame.loc[61, "sales"] = "100000"
+    assert deliver(store, frame, model_params()).status == "quarantined"
+    write_json(store.orders, {"waivers": ["target_slip"], "frozen": None, "refit": None})
+    report = validate.run(store, model_params())
+    assert (report.status, [warning.rule for warning in report.warnings]) == ("accepted", ["target_slip"])
+    assert "(waived)" in (store.validated / "report.html").read_text()
+
+
+def test_a_week_masked_later_is_not_a_restatement(store):
+    deliver(store, weekly_text(59), model_params(), AS_OF - timedelta(weeks=1))
+    (store.validated / "panel.parquet").rename(store.before / "panel.parquet")
+    masked = [{"first": "2024-06-03", "last": "2024-06-10", "why": "tracking outage"}]
+    report = deliver(store, weekly_text(), model_params(masked_weeks=masked))
+    assert (report.status, report.masked) == ("accepted", ["2024-06-03", "2024-06-10"])
+    assert json.loads((store.validated / "diff.json").read_text())["restated"] == []
+    assert pd.read_parquet(store.validated / "panel.parquet")["target"].isna().sum() == 2

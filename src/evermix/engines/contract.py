@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Literal
@@ -26,15 +26,14 @@ from evermix.core.panel import (
     value_columns,
     weekly_grid,
 )
-from evermix.core.past import is_not_frozen, is_own_week
 from evermix.core.personal import currencies, personal_columns
+from evermix.core.week_rules import Mask, calendar_rules, input_rules, media_rules, target_rules
 from evermix.records import Fault, ValidationReport
 
 if TYPE_CHECKING:
     import pandera.pandas as pa
 
 _MEDIA = ("spend.", "exposure.")
-Mask = Callable[[pd.Series], pd.Series | bool]
 
 
 @dataclass(frozen=True)
@@ -88,29 +87,29 @@ def check(
     is_cut : bool
         Whether ingest has cut the weeks after ``as_of``: what it left of them is from the future.
     """
-    used = frame.loc[:, frame.columns.isin(list(params.roles().values()))]
-    single = used.loc[:, ~used.columns.duplicated()]
+    single = frame.loc[:, frame.columns.isin(list(params.roles().values())) & ~frame.columns.duplicated()]
     rows = type_rows(single, params.columns, params.source)
     cells = grid_cells(rows, as_of)
     grid = weekly_grid(rows if cells <= GRID_LIMIT else rows.head(0), params.columns, params.source, as_of)
     masked = masked_mondays(params.masked_weeks, as_of.isoformat())
     grid.loc[grid.index.get_level_values("week").isin(pd.to_datetime(masked)), "target"] = float("nan")
     reading = Reading(params, as_of, tuple(map(str, frame.columns)), rows, grid, before)
-    findings = _run(_header_schema(), used.head(0), "row") + _run(_row_schema(params, as_of), single, "row")
-    findings += _column_findings(frame, params) + (_future_findings(rows, params, as_of) if is_cut else [])
+    findings = _cell_findings(frame, single, params, as_of) + (_future_findings(rows, params, as_of) if is_cut else [])
     if cells > GRID_LIMIT:
         findings.append(Finding("too_large", "delivery", None, None, f"{cells} cells"))
     else:
         findings += _weekly_findings(reading, findings)
         findings += past_findings(reading, findings)
     faults, warnings = reading.records(findings, waived)
-    told = set(_iso(grid.index[grid["rows"] > 0].get_level_values("week").unique()))
-    late = grid.index[grid["target"].isna() & (grid["rows"] > 0)].get_level_values("week").unique()
-    spans = held_back_weeks(rows, params.source, as_of)
-    late_weeks = [week for week in _iso(late) if week not in masked]
-    report = _report(name, as_of, faults, warnings, grid, spans, late_weeks)
-    report = report.model_copy(update={"masked": [week for week in masked if week in told]})
+    report = _report(name, as_of, faults, warnings, grid, held_back_weeks(rows, params.source, as_of), masked)
     return Outcome(report, grid, None if faults else panel_of(grid), reading.marks(findings))
+
+
+def _cell_findings(frame: pd.DataFrame, single: pd.DataFrame, params: ModelParams, as_of: date) -> list[Finding]:
+    """Rules of header, cells and whole columns."""
+    used = frame.loc[:, frame.columns.isin(list(params.roles().values()))].head(0)
+    found = _run(_header_schema(), used, "row") + _run(_row_schema(params, as_of), single, "row")
+    return found + _column_findings(frame, params)
 
 
 def _column_findings(frame: pd.DataFrame, params: ModelParams) -> list[Finding]:
@@ -140,9 +139,11 @@ def _report(
     warnings: list[Fault],
     grid: pd.DataFrame,
     held_back: list[str],
-    late: list[str],
+    masked: list[str],
 ) -> ValidationReport:
-    weeks = _iso(grid.index[grid["rows"] > 0].get_level_values("week").unique()) if len(grid) else []
+    told = grid[grid["rows"] > 0] if len(grid) else grid
+    weeks = _iso(told.index.get_level_values("week").unique()) if len(grid) else []
+    blank = _iso(told.index[told["target"].isna()].get_level_values("week").unique()) if len(grid) else []
     return ValidationReport(
         model=name,
         as_of=as_of.isoformat(),
@@ -153,7 +154,8 @@ def _report(
         first_week=weeks[0] if weeks else None,
         last_week=weeks[-1] if weeks else None,
         held_back=held_back,
-        late_targets=late,
+        late_targets=[week for week in blank if week not in masked],
+        masked=[week for week in weeks if week in masked],
     )
 
 
@@ -197,12 +199,12 @@ def _weekly_findings(reading: Reading, found: list[Finding]) -> list[Finding]:
         return []
     if grid.empty:
         return [] if dates_are_bad else [Finding("no_rows", "delivery", None, None, "no row")]
-    rules = _calendar_rules(reading) if not dates_are_bad else {}
+    rules = calendar_rules(reading) if not dates_are_bad else {}
     if columns.target.column not in broken:
-        rules["target"] = _target_rules(reading)
+        rules["target"] = target_rules(reading)
     for name, (column, _) in value_columns(columns).items():
         if column not in broken and name != "target":
-            rules[name] = _media_rules(reading, name) if name.startswith(_MEDIA) else _input_rules(reading, name)
+            rules[name] = media_rules(reading, name) if name.startswith(_MEDIA) else input_rules(reading, name)
     import pandera.pandas as pa
 
     fields = {name: pa.Column(nullable=True, checks=_checks(masks)) for name, masks in rules.items()}
@@ -218,73 +220,6 @@ def _weekly_findings(reading: Reading, found: list[Finding]) -> list[Finding]:
         for f in _run(schema, grid.reset_index(drop=True), "week")
         if f.label is None or (*grid.index[f.label], asked.get(str(f.column), ("",))[0]) not in spoilt
     ]
-
-
-def _calendar_rules(reading: Reading) -> dict[str, dict[str, Mask]]:
-    grid, daily = reading.grid, reading.params.source.frequency == "daily"
-    told = grid["rows"] > 0
-    some_geo_told = told.groupby(level="week").transform("any")
-    rules = {
-        "rows": {
-            "missing_week": _fixed(some_geo_told),
-            "missing_geo_week": _fixed(told | ~some_geo_told),
-            "duplicate_row": _fixed(grid["rows"] <= (grid["days"] if daily else 1)),
-        }
-    }
-    return rules | ({"days": {"missing_days": _fixed(~told | (grid["days"] == 7))}} if daily else {})
-
-
-def _target_rules(reading: Reading) -> dict[str, Mask]:
-    grid, params, limits = reading.grid, reading.params, reading.params.validation
-    target, told = grid["target"], grid["rows"] > 0
-    accepted = reading.accepted("target")
-    changed = quality.changed_cells(target, accepted)
-    new = quality.newest_cells(changed, accepted)
-    late = quality.late_weeks(grid, reading.as_of, params.label_delay_weeks)
-    enough = reading.before is not None or reading.weeks_with_target >= limits.min_weeks
-    return {
-        "missing_target": _fixed(~told | target.notna() | late | reading.is_masked),
-        "below_minimum": _fixed(~(target < limits.target_min)),
-        "target_slip": _fixed(~changed | quality.target_keeps_scale(target, limits.target_jump)),
-        "sudden_zero": _fixed(~new | quality.is_not_suddenly_zero(target)),
-        "stale_week": _fixed(~new | is_own_week(grid)),
-        "frozen": _fixed(is_not_frozen(target, accepted)),
-        "zero_target_share": lambda _: quality.zero_target_share(target) <= limits.max_zero_target_share,
-        "too_few_weeks": lambda _: enough,
-    }
-
-
-def _media_rules(reading: Reading, name: str) -> dict[str, Mask]:
-    grid, limits = reading.grid, reading.params.validation
-    kind, channel = name.split(".", 1)
-    told = reading.params.columns.channels[channel]
-    values, total = grid[name], grid.filter(like=f"{kind}.").sum(axis=1)
-    accepted = reading.accepted(name)
-    changed = quality.changed_cells(values, accepted)
-    new = quality.newest_cells(changed, accepted)
-    ended = quality.is_after(grid, told.retired)
-    is_fine = ~new | ended | told.bursty | quality.is_not_suddenly_zero(values)
-    slips = quality.spend_keeps_scale(values, total, limits.spend_jump)
-    return {
-        "spend_slip": _fixed(~changed | slips),
-        "sudden_zero": _fixed(is_fine | quality.has_wound_down(values)),
-        "pause": _fixed(is_fine | ~quality.has_wound_down(values)),
-        "frozen": _fixed(is_not_frozen(values, accepted)),
-        "spend_after_retirement": _fixed(~ended | ~(values > 0)),
-    }
-
-
-def _input_rules(reading: Reading, name: str) -> dict[str, Mask]:
-    values, accepted = reading.grid[name], reading.accepted(name)
-    keeps_scale = quality.input_keeps_scale(values, reading.params.validation.target_jump)
-    rules = {"input_slip": _fixed(~quality.changed_cells(values, accepted) | keeps_scale)}
-    # A price may stand still for months, an event most of the year: only what always moves can be seen to freeze.
-    return rules | ({} if name.startswith("event.") else {"frozen": _fixed(is_not_frozen(values, accepted))})
-
-
-def _fixed(mask: pd.Series) -> Mask:
-    """A mask that needed the whole grid, as a function of one of its columns."""
-    return lambda column: pd.Series(mask.to_numpy(bool), index=column.index)
 
 
 def _checks(masks: dict[str, Mask]) -> list[pa.Check]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from evermix.records import ValidationReport
 
 _WIDTH, _HEIGHT, _PAD = 560, 90, 6
+# A page is for eyes: the last ten years of the first twelve geos.
+_MOST_WEEKS, _MOST_GEOS = 520, 12
+_LARGEST = float(np.finfo(float).max) / 4
 _COLOURS = ("#2563a8", "#b4632a", "#3f7d4e", "#7a4a9e", "#8a8a2c", "#4a7f8c")
 
 _PAGE = """<!doctype html>
@@ -25,6 +29,7 @@ svg{background:#f7f8fa;border:1px solid #e4e8ed}
 <p>{{ r.weeks }} weeks{% if r.first_week %} from {{ r.first_week }} to {{ r.last_week }}{% endif %}.
 {% if r.held_back %} Held back as incomplete: {{ r.held_back | join(", ") }}.{% endif %}
 {% if r.late_targets %} Target still late: {{ r.late_targets | join(", ") }}.{% endif %}
+{% if r.masked %} Target masked by params: {{ r.masked | join(", ") }}.{% endif %}
 {% if r.faults %} Nothing downstream runs on this delivery; the version in use goes on serving.{% endif %}</p>
 {% for title, found in (("Faults", r.faults), ("Warnings", r.warnings)) %}
 <h2>{{ title }}: {{ found | length }}</h2>
@@ -58,13 +63,16 @@ def render(report: ValidationReport, grid: pd.DataFrame, marks: set[tuple[str, s
         values = grid[name]
         if values.notna().any():
             marked = {week for week, column in marks if column in (name, "rows", "days")}
-            plots.append((name, f"{values.min():.6g}", f"{values.max():.6g}", _svg(values.unstack("geo"), marked)))
+            shown = values.unstack("geo").iloc[-_MOST_WEEKS:, :_MOST_GEOS]
+            plots.append((name, f"{values.min():.6g}", f"{values.max():.6g}", _svg(shown, marked)))
     page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(_PAGE)
     return page.render(r=report, plots=plots) + "\n"
 
 
 def _svg(wide: pd.DataFrame, marked: set[str]) -> str:
     """Return a line per geo (weeks, geos) on one scale; gaps stay gaps."""
+    # Half of the largest number there is: the span of two must be one, too.
+    wide = wide.clip(-_LARGEST, _LARGEST)
     low, high = float(wide.min().min()), float(wide.max().max())
     span = high - low or 1.0
     step = (_WIDTH - 2 * _PAD) / max(len(wide) - 1, 1)

@@ -13,7 +13,7 @@ import pandas as pd
 
 from evermix.config.environment import fill_placeholders, s3_options, without_secrets
 from evermix.engines.sources.sql import query_csv
-from evermix.engines.sources.tables import panel_bytes, read_table
+from evermix.engines.sources.tables import MAX_BYTES, panel_bytes, read_table
 from evermix.errors import ConfigError, DataError, ServiceError
 
 
@@ -99,7 +99,8 @@ def _read_all(path: str) -> dict[str, bytes]:
         names = fs.glob(root) if fsspec.core.has_magic(root) else [root]
         if not names:
             raise FileNotFoundError("no file matches")
-        return {without_secrets(str(name), values): fs.cat_file(name) for name in names}
+        # One byte more than is read of a file at most: enough to see that it is too large.
+        return {without_secrets(str(name), values): fs.cat_file(name, end=MAX_BYTES + 1) for name in names}
     except IsADirectoryError:
         raise ConfigError(f"source {shown}: is a folder, expected a file or a glob such as {shown}/*.csv.") from None
     except FileNotFoundError:
