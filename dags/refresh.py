@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
-from airflow.sdk import DAG, DeadlineAlert, DeadlineReference, PartitionedAssetTimetable, SyncCallback, chain, task
-from evermix_cli import RETRIES, read_models, run_evermix, tell_run_overdue, weekly_asset
-
-# A first fit of the largest model that was tried takes minutes; six hours are a run that hangs, or waits for a worker.
-RUN_DEADLINE = timedelta(hours=6)
+from airflow.sdk import DAG, PartitionedAssetTimetable, chain, task
+from evermix_cli import RETRIES, read_models, run_evermix, weekly_asset
 
 STEPS = {
     "open": "Lays out the week's inputs in the model's work clone: snapshot, champion, prequential log, last request.",
@@ -36,8 +32,7 @@ those weeks then find nothing to do. One run at a time. Weeks of other models ru
 
 A held or reviewed week does not stop the ones behind it: the question goes to `approval_{model}`, and this run ends.
 
-A run that has not ended {hours:.0f} hours after it was queued is an alert (`run_overdue`); a run that never came is
-noticed by `watchdog`.
+A run that hangs, and one that never came, is noticed by `watchdog`: the week's decision is overdue.
 
 **Red?** The log of the red task ends with what to do. Mend it, then *Clear* the task: every step may be run again.
 **A week again**: *Trigger* with its Monday as partition key.
@@ -100,12 +95,7 @@ def refresh_dag(model: str, entry: dict[str, Any]) -> DAG:
         max_active_runs=1,
         default_args={"owner": entry["owner"], **RETRIES},
         tags=["evermix", "refresh", f"model:{model}"],
-        deadline=DeadlineAlert(
-            reference=DeadlineReference.DAGRUN_QUEUED_AT,
-            interval=RUN_DEADLINE,
-            callback=SyncCallback(tell_run_overdue, kwargs={"model": model}),
-        ),
-        doc_md=DOC.format(model=model, about=entry["doc"], hours=RUN_DEADLINE.total_seconds() / 3600),
+        doc_md=DOC.format(model=model, about=entry["doc"]),
         description=f"Takes {model} through its week",
     ) as dag:
         ask = TriggerDagRunOperator(

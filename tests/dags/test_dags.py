@@ -130,8 +130,9 @@ def test_weeks_of_one_model_run_one_at_a_time_and_questions_side_by_side(bag: di
     assert not any(dag["catchup"] for dag in bag["dags"].values())
 
 
-def test_a_refresh_has_a_deadline_and_the_watchdog_looks_by_the_clock(bag: dict[str, Any]) -> None:
-    assert bag["dags"]["refresh_brand"]["deadlines_s"] == [6 * 3600]
+def test_the_watchdog_looks_by_the_clock(bag: dict[str, Any]) -> None:
+    # Airflow 3.3.2 cannot clear a run of a DAG that has one.
+    assert bag["dags"]["refresh_brand"]["deadlines_s"] == []
     assert bag["dags"]["watchdog"]["schedule"] == "CronTriggerTimetable"
     assert bag["dags"]["watchdog"]["retries"] == {"look": 3}
 

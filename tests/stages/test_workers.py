@@ -62,6 +62,11 @@ def test_a_week_whose_steps_run_on_different_workers_is_one_week_with_one_fit(wo
     assert status["registry"] == [] and status["champion"]["version"] == closed["version"]
 
 
+def test_each_worker_writes_the_report(workers, first):
+    for worker in workers:
+        assert worker.run("report", "--model", MODEL, "--as-of", FIRST)["as_of"] == FIRST
+
+
 def test_the_same_week_on_the_other_worker_is_closed_already(workers, first):
     assert workers[0].week(FIRST, deliver=False)["status"] == "already closed"
 

@@ -47,6 +47,8 @@ def take_open(history: History) -> bool:
         history.git("rm", "-r", "-q", "--cached", ".")
     else:
         history.git("reset", "-q")
+    # What the other worker wrote says nothing of this one's cache.
+    history.configure_dvc()
     if (history.root / "dvc.lock").is_file():
         history.dvc_checkout()
     _seen(history).write_text(commit)
