@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -263,7 +263,9 @@ class History:
         behind = self.root / _BEHIND
         if behind.is_file() and (self.root / "dvc.lock").is_file():
             self.configure_dvc()
-            self.dvc_checkout()
+            # What cannot be brought is computed again, to the same bits.
+            with suppress(ServiceError):
+                self.dvc_checkout()
         behind.unlink(missing_ok=True)
 
     def _refuse_a_rewritten_branch(self, theirs: str) -> None:
@@ -286,7 +288,8 @@ class History:
     def _dvc(self, *words: str) -> None:
         # Without -q: then DVC does not say what is wrong.
         done = self._run([*DVC, *words])
-        while done.returncode and drop_damaged(self, done.stderr.decode(errors="replace")):
+        # Only a push can put a good object in the place of a damaged one.
+        while done.returncode and words[0] == "push" and drop_damaged(self, done.stderr.decode(errors="replace")):
             done = self._run([*DVC, *words])
         if done.returncode:
             raise ServiceError(
