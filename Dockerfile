@@ -21,11 +21,11 @@ ENTRYPOINT ["prometheus-alertmanager"]
 
 FROM ${BASE_IMAGE} AS build
 WORKDIR /opt/evermix
-ENV UV_SYSTEM_CERTS=1 UV_LINK_MODE=copy UV_NO_PROGRESS=1
+ENV UV_SYSTEM_CERTS=1 UV_LINK_MODE=copy UV_NO_PROGRESS=1 UV_CACHE_DIR=/var/cache/uv
 RUN pip install --no-cache-dir uv==0.13.9 && python -m venv --without-pip .venv
 COPY pyproject.toml requirements.lock README.md ./
 # The lock constrains: what runs is installed, every file by its hash, and the tools of development are left out.
-RUN --mount=type=cache,target=/root/.cache/uv \
+RUN --mount=type=cache,target=/var/cache/uv \
     uv pip install --quiet --python .venv --require-hashes --compile-bytecode \
        --constraint requirements.lock --requirement pyproject.toml --extra cluster \
     # An editable install needs a package to point at; the code itself comes later, into a layer of its own.
