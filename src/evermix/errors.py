@@ -39,3 +39,7 @@ class ServiceError(EvermixError):
     """A server or a source outside this process did not answer.  Retried."""
 
     exit_code = 6
+
+
+class NotDelivered(ServiceError):
+    """A source's place answered, and there is nothing: not delivered yet."""

@@ -90,7 +90,7 @@ def fill_placeholders(text: str, where: str, encode: bool = False) -> tuple[str,
     where : str
         What the text is, for the message.
     encode : bool
-        Percent-encode the values, as a URL wants a password that may hold any sign.
+        Percent-encode the values, as a URL wants a password that may hold any sign; not one that is the whole text.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def fill_placeholders(text: str, where: str, encode: bool = False) -> tuple[str,
             raise ConfigError(f"{where}: names {placeholder}, which is not set. Set {name} where evermix runs.")
         values[placeholder] = os.environ[name]
     for placeholder, value in values.items():
-        text = text.replace(placeholder, quote(value, safe="/") if encode else value)
+        text = text.replace(placeholder, quote(value, safe="") if encode and text != placeholder else value)
     return text, values
 
 
@@ -118,12 +118,12 @@ def without_secrets(text: str, values: Mapping[str, str] | None = None) -> str:
         Value by placeholder, as `fill_placeholders` gives it.
     """
     for placeholder, value in (values or {}).items():
-        for written in (value, quote(value, safe="/")):
+        for written in (value, quote(value, safe="")):
             text = text.replace(written, placeholder)
     return re.sub(r"(://)\S*@", r"\1***@", text)
 
 
-def s3_options() -> dict[str, str]:
-    """Return what fsspec needs to reach an S3 service that is not Amazon's: ``EVERMIX_S3_ENDPOINT_URL``."""
+def s3_options(url: str) -> dict[str, str]:
+    """Return what fsspec needs for a URL of an S3 service that is not Amazon's (``EVERMIX_S3_ENDPOINT_URL``)."""
     endpoint = os.environ.get("EVERMIX_S3_ENDPOINT_URL", "")
-    return {"endpoint_url": endpoint} if endpoint else {}
+    return {"endpoint_url": endpoint} if endpoint and url.startswith(("s3://", "s3a://")) else {}

@@ -7,9 +7,8 @@ read holds the id, too.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import quote
 
-from evermix.config.environment import fill_placeholders
+from evermix.config.environment import fill_placeholders, without_secrets
 from evermix.core.alerts import Alert
 from evermix.errors import ConfigError, ServiceError
 
@@ -36,7 +35,7 @@ def send(url: str, where: str, alert: Alert) -> None:
     """
     import apprise
 
-    address, secrets = _filled(url, where)
+    address, secrets = fill_placeholders(url, where, encode=True)
     with apprise.LogCapture(level=apprise.logging.WARNING) as log:
         service = apprise.Apprise.instantiate(address)
         if service is None:
@@ -59,18 +58,7 @@ def send(url: str, where: str, alert: Alert) -> None:
         raise ServiceError(f"{where}: {_last_line(said, secrets)} Check address and login; it is tried again.")
 
 
-def _filled(url: str, where: str) -> tuple[str, dict[str, str]]:
-    filled, values = fill_placeholders(url, where)
-    if url in values:
-        return filled, values
-    for placeholder, value in values.items():
-        url = url.replace(placeholder, quote(value, safe=""))
-    return url, values
-
-
 def _last_line(said: str, secrets: Mapping[str, str]) -> str:
     lines = [line for line in said.splitlines() if line.strip()]
     text = lines[-1].split(" - ")[-1].strip() if lines else "the service did not take the message."
-    for placeholder, value in secrets.items():
-        text = text.replace(value, placeholder).replace(quote(value, safe=""), placeholder)
-    return text
+    return without_secrets(text, secrets)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from evermix.config.environment import fill_placeholders, without_secrets
 from evermix.core.tables import TABLES
+from evermix.engines.database import make_engine, parse_url, said_by
 from evermix.errors import ConfigError, ServiceError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def write_sql(url: str, exports: Sequence[tuple[str, str, Mapping[str, Rows]]]) 
 
     filled, values = fill_placeholders(url, "--to", encode=True)
     try:
-        engine = sa.create_engine(_dialect(sa.make_url(filled)), poolclass=sa.NullPool)
+        engine = make_engine(parse_url(filled))
     except (sa.exc.ArgumentError, ImportError, ValueError) as err:
         raise ConfigError(
             _message(url, err, values, "Expected a folder, or a SQLAlchemy URL and its driver.")
@@ -92,11 +93,6 @@ _OTHER_COLUMNS = (
 )
 
 
-def _dialect(url: sa.URL) -> sa.URL:
-    # To SQLAlchemy 2.1 the bare name means psycopg 3; evermix comes with psycopg2.
-    return url.set(drivername="postgresql+psycopg2") if url.drivername in ("postgresql", "postgres") else url
-
-
 def _tables(connection: sa.Connection) -> dict[str, sa.Table]:
     import sqlalchemy as sa
 
@@ -124,5 +120,4 @@ def _replaced(table: sa.Table, name: str, model: str, as_of: str) -> Any:
 
 
 def _message(url: str, err: Exception, values: Mapping[str, str], action: str) -> str:
-    said = " ".join(str(getattr(err, "orig", None) or err).split())[:300]
-    return f"--to {without_secrets(url)}: {without_secrets(said, values)}. {action}"
+    return f"--to {without_secrets(url)}: {without_secrets(said_by(err), values)}. {action}"

@@ -10,9 +10,9 @@ import pandas as pd
 
 from evermix.config import Environment, ModelParams, SourceParams
 from evermix.core.panel import is_waiting, parse_dates, week_of, whole_weeks
-from evermix.engines.sources import Delivery, NotDelivered, fetch, keep_rows, read_table
+from evermix.engines.sources import Delivery, fetch, keep_rows, read_table
 from evermix.engines.store import fresh_folder, hash_bytes, read_json, write_bytes, write_json
-from evermix.errors import ConfigError
+from evermix.errors import ConfigError, NotDelivered
 from evermix.records import Record
 
 

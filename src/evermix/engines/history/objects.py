@@ -15,6 +15,7 @@ from typing import Any, Literal
 import yaml
 
 from evermix.config import Environment
+from evermix.config.environment import s3_options
 from evermix.errors import ServiceError
 
 _BLOCK = 1 << 20
@@ -102,9 +103,8 @@ def _remote_of(env: Environment) -> Any:
 def _listed(env: Environment, url: str) -> set[str]:
     import fsspec
 
-    options = {"endpoint_url": env.s3_endpoint_url} if env.s3_endpoint_url and url.startswith("s3://") else {}
     try:
-        system, path = fsspec.core.url_to_fs(f"{url.rstrip('/')}/files/md5", **options)
+        system, path = fsspec.core.url_to_fs(f"{url.rstrip('/')}/files/md5", **s3_options(url))
         system.invalidate_cache()
         return {"".join(name.rsplit("/", 2)[-2:]) for name in system.find(path)}
     # Each protocol raises what its client raises; past this line there is one error for "did not answer".

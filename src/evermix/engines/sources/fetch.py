@@ -14,11 +14,7 @@ import pandas as pd
 from evermix.config.environment import fill_placeholders, s3_options, without_secrets
 from evermix.engines.sources.sql import query_csv
 from evermix.engines.sources.tables import MAX_BYTES, panel_bytes, read_table
-from evermix.errors import ConfigError, DataError, ServiceError
-
-
-class NotDelivered(ServiceError):
-    """The place answered, and there is nothing: not delivered yet."""
+from evermix.errors import ConfigError, DataError, NotDelivered, ServiceError
 
 
 @dataclass(frozen=True)
@@ -87,9 +83,9 @@ def _read_all(path: str) -> dict[str, bytes]:
     shown = without_secrets(path)
     filled, values = fill_placeholders(path, "source.path")
     # A listing kept from an earlier look would hide what was delivered since.
-    options = {**s3_options(), "use_listings_cache": False} if filled.startswith(("s3://", "s3a://")) else {}
+    options = {"use_listings_cache": False} if filled.startswith(("s3://", "s3a://")) else {}
     try:
-        fs, root = fsspec.core.url_to_fs(filled, **options)
+        fs, root = fsspec.core.url_to_fs(filled, **s3_options(filled), **options)
     except (ImportError, ValueError) as err:
         raise ConfigError(
             f"source {shown}: {without_secrets(str(err), values)}. Mend source.path, or install the package of "

@@ -11,12 +11,13 @@ import re
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from decimal import Decimal
+from datetime import datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evermix.config.environment import fill_placeholders, without_secrets
+from evermix.engines.database import make_engine, parse_url, said_by
+from evermix.engines.sources.tables import cell_text
 from evermix.errors import ConfigError, EvermixError, ServiceError
 
 if TYPE_CHECKING:
@@ -89,11 +90,8 @@ def _engine(source: _Source) -> sa.Engine:
     import sqlalchemy as sa
 
     try:
-        url = sa.make_url(source.url)
-        if url.drivername in ("postgresql", "postgres"):
-            # To SQLAlchemy 2.1 the bare name means psycopg 3; evermix comes with psycopg2.
-            url = url.set(drivername="postgresql+psycopg2")
-        return sa.create_engine(url, poolclass=sa.NullPool, **_options(url))
+        url = parse_url(source.url)
+        return make_engine(url, **_options(url))
     except (sa.exc.ArgumentError, ImportError, ValueError) as err:
         raise ConfigError(
             f"source {source.shown}: {_said(err, source.values)}. Expected a SQLAlchemy URL with its driver installed, "
@@ -170,25 +168,10 @@ def _no_answer(err: Exception, source: _Source) -> ServiceError:
 
 def _said(err: Exception, values: Mapping[str, str]) -> str:
     """Return in one line what the database said, without what the environment filled in."""
-    return without_secrets(" ".join(str(getattr(err, "orig", None) or err).split()), values)[:300]
+    return without_secrets(said_by(err), values)
 
 
 def _cell(value: Any) -> str:
-    """Return a value as the text of a CSV cell."""
-    match value:
-        case None:
-            return ""
-        case bool():
-            return str(int(value))
-        case float():
-            return "" if value != value else repr(value)
-        case Decimal():
-            # Never 1E+3: all digits, as the database keeps them.
-            return "" if value.is_nan() else format(value, "f")
-        case datetime() if value.tzinfo is None and value.time().isoformat() == "00:00:00":
-            return value.date().isoformat()
-        case date():
-            return value.isoformat()
-        case bytes() | memoryview():
-            return bytes(value).hex()
-    return str(value)
+    """Return a value as text; databases tell a day as its midnight."""
+    is_day = isinstance(value, datetime) and value.tzinfo is None and value.time() == time()
+    return cell_text(value.date() if is_day else value)

@@ -9,6 +9,8 @@ import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -196,7 +198,7 @@ def _column_text(name: str, column: Any) -> list[str]:
     try:
         if pa.types.is_dictionary(column.type):
             return [text for chunk in column.chunks for text in _dictionary_text(name, chunk)]
-        return [_cell_text(value) for value in column.to_pylist()]
+        return [cell_text(value) for value in column.to_pylist()]
     except (pa.ArrowException, ValueError, OverflowError) as err:
         raise DataError(
             f"column {name[:_LONGEST_TYPE]}: a value of type {column.type} cannot be read ({err}), "
@@ -206,7 +208,7 @@ def _column_text(name: str, column: Any) -> list[str]:
 
 def _dictionary_text(name: str, chunk: Any) -> list[str]:
     """Return the cells of a dictionary; each value becomes text once, however many cells repeat it."""
-    values = [_cell_text(value) for value in chunk.dictionary.to_pylist()]
+    values = [cell_text(value) for value in chunk.dictionary.to_pylist()]
     longest = max(map(len, values), default=0)
     if longest > csv.field_size_limit():
         raise DataError(
@@ -224,12 +226,23 @@ def _is_binary(type: Any) -> bool:
     return pa.types.is_binary(type) or pa.types.is_large_binary(type) or pa.types.is_fixed_size_binary(type)
 
 
-def _cell_text(value: Any) -> str:
-    if value is None or (isinstance(value, float) and value != value):
-        return ""
-    if isinstance(value, bool):
-        return str(int(value))
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+def cell_text(value: Any) -> str:
+    """Return a value of a database or a Parquet file as the text of a CSV cell."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(int(value))
+        case float():
+            return "" if value != value else repr(value)
+        case Decimal():
+            # Never 1E+3: all digits, as the database keeps them.
+            return "" if value.is_nan() else format(value, "f")
+        case date():
+            return value.isoformat()
+        case bytes() | memoryview():
+            return bytes(value).hex()
+    return str(value)
 
 
 def _parquet_bytes(table: Any) -> bytes:
