@@ -230,7 +230,7 @@ class History:
 
     def dvc_checkout(self) -> None:
         """Bring the outputs that ``dvc.lock`` names into the clone, from cache or remote."""
-        self._dvc("pull", "--allow-missing", "--force")
+        self._dvc("pull", "--force")
 
     # -- parts ---------------------------------------------------------------
 
