@@ -154,6 +154,7 @@ def judged(version="m/2026-01-26/aaaaaaaa"):
 
 def registered(events, **tags):
     tags = {"git_commit": "c" * 40, "draws_hash": "d" * 64, "ledger_head": ledger.head(events)} | tags
+    tags = {name: value for name, value in tags.items() if value is not None}
     return [{"id": "m/2026-01-26/aaaaaaaa", "number": 1, "tags": tags}]
 
 
@@ -171,6 +172,8 @@ def test_a_version_that_ledger_and_branch_know_is_clean():
         (judged(), {"ledger_head": "e" * 64}, "its ledger_head is no event of the ledger"),
         (judged(), {"ledger_head": ledger.head(book())}, "tag ledger_head is not what the ledger says"),
         (judged(), {"draws_hash": "e" * 64}, "tag draws_hash is not what the verdict says"),
+        (judged(), {"draws_hash": None}, "tag draws_hash is not what the verdict says"),
+        (judged(), {"git_commit": None}, "its tag git_commit is gone"),
     ],
 )
 def test_a_registered_version_that_contradicts_the_history_is_named(events, tags, said):

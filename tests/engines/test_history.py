@@ -3,7 +3,7 @@ import subprocess
 import pytest
 
 from evermix.config import Environment
-from evermix.engines.history import History, read_branch_file
+from evermix.engines.history import History, configure_dvc, pull_outputs, push_outputs, read_branch_file
 from evermix.errors import FitError, ServiceError, StoreError
 
 
@@ -105,7 +105,7 @@ stages:
 def pipeline(history, cmd):
     (history.root / "params.yaml").write_text("models: {brand: {x: 1}}\n")
     (history.root / "dvc.yaml").write_text(DVC_YAML.format(stage="fit", cmd=cmd))
-    history.configure_dvc()
+    configure_dvc(history)
 
 
 def test_a_stage_that_ran_is_not_run_again_and_its_output_comes_back_elsewhere(env, history, tmp_path):
@@ -114,11 +114,11 @@ def test_a_stage_that_ran_is_not_run_again_and_its_output_comes_back_elsewhere(e
     history.repro("fit")
     assert (history.root / "log").read_text() == "ran\n"
     history.commit("computed brand 2026-01-05")
-    history.dvc_push()
+    push_outputs(history)
     other = History(Environment(tmp_path, tmp_path / "other", "", env.history_url, env.dvc_remote_url), "brand")
     other.sync()
-    other.configure_dvc()
-    other.dvc_checkout()
+    configure_dvc(other)
+    pull_outputs(other)
     assert (other.root / "out" / "brand.txt").read_text() == "data\n"
 
 

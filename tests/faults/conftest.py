@@ -11,14 +11,15 @@ _HEAD = """# Faults
 
 Each case harms real processes of one model (a small regression, short chains), ends the harm and runs the same command
 again. What is there then is compared with an undisturbed run: ledger but for times, commits, champion, draws byte by
-byte, `dvc.lock`, versions, aliases and runs in MLflow, snapshots, files left over, `git fsck`. *Lost* and *doubled*
-count ledger events, commits and versions over all tries. `make faults` repeats every case five times and writes this
-page; CI tries a sample once. This page: every case {repeats} time(s).
+byte, `dvc.lock`, versions, aliases and runs in MLflow, snapshots, files left over, `git fsck`. *Faults* are the
+harms done; *compared* are the states put beside the undisturbed one, one after each recovery. *Lost* and *doubled*
+count ledger events, commits and versions over all of them. `make faults` repeats every case five times and writes this
+page; CI tries each once. This page: every case {repeats} time(s).
 
-| case | tries | lost | doubled | as undisturbed |
-| --- | --- | --- | --- | --- |
+| case | faults | compared | as undisturbed | lost | doubled |
+| --- | --- | --- | --- | --- | --- |
 """
-_found: dict[str, list[Harm]] = defaultdict(list)
+_found: dict[str, list[tuple[int, Harm]]] = defaultdict(list)
 
 
 def pytest_configure(config):
@@ -34,24 +35,31 @@ def lab(tmp_path_factory):
 
 
 @pytest.fixture
-def judge(request):
-    """Take the harm of one try into the table, and fail when there is any."""
+def judge():
+    """Take the harm that ``faults`` left into the table, and fail when there is any."""
 
-    def add(case: str, harm: Harm, tries: int = 1) -> None:
-        _found[case] += [harm] + [Harm() for _ in range(tries - 1)]
+    def add(case: str, harm: Harm, faults: int = 1) -> None:
+        _found[case].append((faults, harm))
+        _write_table()
         assert not harm.differences, "\n".join(harm.differences)
 
     return add
 
 
-def pytest_sessionfinish():
-    """Write the table where ``EVERMIX_FAULT_TABLE`` says."""
+def _write_table():
+    """Write the table where ``EVERMIX_FAULT_TABLE`` says, after each case: hours of them may be cut short."""
     place = os.environ.get("EVERMIX_FAULT_TABLE")
-    if not place or not _found:
+    if not place:
         return
     rows = []
     for case, found in sorted(_found.items()):
-        well = sum(not harm.differences for harm in found)
-        lost, doubled = sum(harm.lost for harm in found), sum(harm.doubled for harm in found)
-        rows.append(f"| {case} | {len(found)} | {lost} | {doubled} | {well} |")
+        harms = [harm for _, harm in found]
+        counts = (
+            sum(faults for faults, _ in found),
+            len(found),
+            sum(not harm.differences for harm in harms),
+            sum(harm.lost for harm in harms),
+            sum(harm.doubled for harm in harms),
+        )
+        rows.append(f"| {case} | {' | '.join(map(str, counts))} |")
     Path(place).write_text(_HEAD.format(repeats=REPEATS) + "\n".join(rows) + "\n")

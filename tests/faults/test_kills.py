@@ -191,6 +191,6 @@ def test_three_kills_in_a_row_of_one_week_are_healed_by_the_fourth_run(lab, judg
     lab.before(QUIET[0])
     for call in (3, 9, 7):
         assert lab.week(QUIET[0], fault=fault(RUN, call, verbs=VERBS)).code == -signal.SIGKILL
-    judge("three kills in one week", lab.finish(QUIET[0]), tries=3)
+    judge("three kills in one week", lab.finish(QUIET[0]), faults=3)
     assert compare(observe(lab.project.home), lab.reference[str(QUIET[0])]).differences == []
     assert lab.project.week(monday(QUIET[0]), deliver=False)["status"] == "already closed"

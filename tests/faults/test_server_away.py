@@ -90,7 +90,7 @@ def test_a_week_waits_for_a_server_that_is_away_for_many_attempts_and_is_closed_
     harm = compare(observe(lab.project.home, server.root / "mlflow.db"), lab.reference[str(REFIT)])
     if again.code:
         harm.differences.append(again.err)
-    judge("MLflow server killed, and away for many attempts", harm, tries=attempts + 2)
+    judge("MLflow server killed, and away for many attempts", harm, faults=attempts + 2)
 
 
 @pytest.mark.parametrize("repeat", range(REPEATS))

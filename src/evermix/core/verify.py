@@ -15,7 +15,7 @@ from evermix.records import Record
 
 RESTORE = "Find out who did it; `git reflog` in the work clone and other clones still have the branch as it was."
 # Tags of a version that repeat what its verdict says in the ledger.
-_VERDICT_TAGS = ("draws_hash", "observed_hash", "basis_hash", "request")
+VERDICT_TAGS = ("draws_hash", "observed_hash", "basis_hash", "request")
 
 
 class Discrepancy(Record):
@@ -180,9 +180,12 @@ def check_registry(
             what = "the ledger does not know this version: history was cut or rewritten"
             yield _found(where, what, "no verdict", "its verdict")
             continue
-        if told.get("git_commit") is not None and told["git_commit"] not in commits:
+        commit = told.get("git_commit")
+        if commit is None:
+            yield _found(where, "its tag git_commit is gone", "no tag", "the commit of its fit")
+        elif commit not in commits:
             what = "its commit is not on the branch: history was cut or rewritten"
-            yield _found(where, what, "no such commit", f"commit {told['git_commit'][:12]}")
+            yield _found(where, what, "no such commit", f"commit {commit[:12]}")
         head = told.get("ledger_head")
         if head is not None and head not in hashes:
             what = "its ledger_head is no event of the ledger: history was cut or rewritten"
@@ -191,10 +194,11 @@ def check_registry(
         for name, expected in tags.get(version["id"], {}).items():
             if told.get(name) != expected:
                 yield _behind(where, name, told.get(name), expected)
-        for name in _VERDICT_TAGS:
-            recorded = verdicts.get(version["id"], {}).get(name)
-            if recorded is not None and told.get(name) not in (None, recorded):
-                yield _found(where, f"tag {name} is not what the verdict says", str(told[name]), str(recorded))
+        for name in VERDICT_TAGS:
+            recorded = verdicts[version["id"]].get(name)
+            if recorded is not None and told.get(name) != recorded:
+                value = str(told.get(name, "no tag"))
+                yield _found(where, f"tag {name} is not what the verdict says", value, str(recorded))
 
 
 def missing_versions(events: list[Event], known: Collection[str | None]) -> tuple[list[str], list[str]]:

@@ -13,7 +13,7 @@ from typing import Any
 from evermix.config import Environment, ModelParams
 from evermix.core import ledger
 from evermix.core.close import Closing, WeekOutcome, close_week
-from evermix.engines.history import History, end_open
+from evermix.engines.history import History, end_open, pull_outputs, push_outputs
 from evermix.engines.store import (
     Store,
     copy_folder,
@@ -47,8 +47,8 @@ def run(env: Environment, history: History, params: ModelParams, at: str) -> dic
     if history.computed_commit(as_of) is None:
         history.commit(f"computed {history.model} {as_of}")
     if not store.validated.is_dir():
-        history.dvc_checkout()
-    history.dvc_push()
+        pull_outputs(history)
+    push_outputs(history)
     computed = str(history.computed_commit(as_of))
     outcome, version = _outcome(store)
     before = read_live(store)

@@ -9,7 +9,7 @@ from evermix.engines.store import Store, read_json, write_json
 
 
 def remember_duration(store: Store, env: Environment, seconds: float) -> None:
-    """Note how long computing the week in the clone took, as a week with or without a fit."""
+    """Note how long the week that was just closed took, as a week with or without a fit."""
     kind = "with a fit" if read_json(store.decision)["requested_now"] else "without a fit"
     write_json(_file(env, store.model), {**durations(env, store.model), kind: round(seconds, 1)})
 

@@ -9,6 +9,7 @@ from typing import Any
 from evermix.core import ledger
 from evermix.core.orders import frozen_by
 from evermix.core.rules import WAIVABLE
+from evermix.engines.history import pull_outputs
 from evermix.engines.store import read_json
 from evermix.errors import ConfigError
 from evermix.stages import close
@@ -93,7 +94,7 @@ def _faults_of(loop: Loop) -> set[str]:
     """Return the rules that the quarantined delivery breaks, from its report."""
     report = loop.store.validated / "report.json"
     if not report.is_file():
-        loop.history.dvc_checkout()
+        pull_outputs(loop.history)
     return {fault["rule"] for fault in read_json(report)["faults"]}
 
 

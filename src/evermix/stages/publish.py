@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from evermix.config import Environment
 from evermix.core import ledger
 from evermix.core.close import WeekOutcome
-from evermix.core.verify import missing_versions
+from evermix.core.verify import VERDICT_TAGS, missing_versions
 from evermix.engines.history import History, read_branch_file
 from evermix.engines.registry import Registry
 from evermix.engines.store import Store, hash_bytes, read_json, write_bytes, write_json
@@ -176,6 +176,8 @@ def _republish(
             write_bytes(Path(name) / part, data)
         version = kept.version
         tags = {"as_of": version.as_of, "git_commit": kept.commit, "republished": "true"}
+        verdict = next(e for e in reversed(events) if e["event"] == "verdict" and e["version"] == version_id)
+        tags |= {name: str(verdict[name]) for name in VERDICT_TAGS if verdict.get(name) is not None}
         tags |= tags_after(events).get(version_id, {})
         registry.publish(version, {part: Path(name) / part for part in kept.files}, {}, _params(version), tags)
     return True

@@ -13,7 +13,7 @@ import pandas as pd
 
 from evermix.config import ModelParams
 from evermix.core import ledger
-from evermix.engines.history import History
+from evermix.engines.history import History, pull_outputs
 from evermix.engines.reports import WeekFiles, evidently_report, week_report
 from evermix.engines.store import Store, read_json, write_text
 from evermix.errors import ConfigError, StoreError
@@ -110,5 +110,5 @@ def _week_as_closed(loop: Loop, as_of: str) -> Iterator[Store]:
         loop.history.git("clone", "-q", "--shared", "--no-checkout", str(loop.history.root), str(past.root))
         past.git("checkout", "-q", commits[0])
         shutil.copyfile(loop.history.root / ".dvc" / "config.local", past.root / ".dvc" / "config.local")
-        past.dvc_checkout()
+        pull_outputs(past)
         yield Store(past.root, loop.model)

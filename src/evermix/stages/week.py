@@ -13,7 +13,7 @@ from evermix.config import Environment, ModelParams, load_params
 from evermix.core import ledger
 from evermix.core.orders import orders_for
 from evermix.engines.calendars import check_calendars
-from evermix.engines.history import History, share_open, take_open
+from evermix.engines.history import History, configure_dvc, share_open, take_open
 from evermix.engines.models import load_kind
 from evermix.engines.store import Store, read_json
 from evermix.errors import ConfigError, StoreError
@@ -164,7 +164,14 @@ class Loop:
 
     def _one(self, as_of: str) -> dict[str, Any]:
         self.say(f"week {as_of} of {self.model}")
-        return self.close_prepared(as_of) if self.prepare(as_of, take_new=True) else self.waiting(as_of)
+        started = time.monotonic()
+        if not self.prepare(as_of, take_new=True):
+            return self.waiting(as_of)
+        is_whole = not self.is_computed(as_of)
+        outcome = self.close_prepared(as_of)
+        if is_whole and outcome["status"] == "closed":
+            remember_duration(self.store, self.env, time.monotonic() - started)
+        return outcome
 
     def close_prepared(self, as_of: str) -> dict[str, Any]:
         """Close the week that is open in the clone; what is missing of it is computed first."""
@@ -176,10 +183,7 @@ class Loop:
 
     def compute(self, stage: str) -> None:
         """Compute the open week up to a stage."""
-        started = time.monotonic()
         self.history.repro(stage, self.say)
-        if stage == STAGES[-1]:
-            remember_duration(self.store, self.env, time.monotonic() - started)
 
     def prepare(self, as_of: str, take_new: bool) -> bool:
         """Make the week open in the clone; False when its data are not there yet.
@@ -223,7 +227,7 @@ class Loop:
         load_kind(self.params.kind).check(self.params.spec, self.params.columns.model_dump())
         check_calendars(self.params.columns)
         self.history.discard()
-        self.history.configure_dvc()
+        configure_dvc(self.history)
         open_week(self.env, self.store, self.params, as_of, snapshot, events)
 
     def _snapshot_here(self) -> str:

@@ -17,7 +17,8 @@ from filelock import FileLock, Timeout
 
 from evermix.config import Environment
 from evermix.engines.history.commands import DVC, last_line, run, stage_error, stream
-from evermix.engines.history.killed import clear_after_a_kill, drop_damaged
+from evermix.engines.history.killed import clear_after_a_kill
+from evermix.engines.history.outputs import configure_dvc, pull_outputs
 from evermix.engines.history.refs import drop_stale_lock, is_remote, make_local_history
 from evermix.errors import ServiceError, StoreError
 
@@ -45,7 +46,7 @@ class History:
         self.model = model
         self.branch = f"weeks/{model}"
         self.root = env.home / "work" / model
-        self._lock_held: list[int] = []
+        self.lock_held: list[int] = []
 
     def computed_commit(self, as_of: str) -> str | None:
         """Return the commit `computed` of a week that is not closed; orders of people may have come on top of it."""
@@ -75,11 +76,11 @@ class History:
         lock = FileLock(path)
         self._acquire(lock, path, timeout_s)
         descriptor = lock._context.lock_file_fd
-        self._lock_held = [] if descriptor is None else [descriptor]
+        self.lock_held = [] if descriptor is None else [descriptor]
         try:
             yield
         finally:
-            self._lock_held = []
+            self.lock_held = []
             lock.release()
 
     def _acquire(self, lock: FileLock, path: Path, timeout_s: float) -> None:
@@ -182,7 +183,7 @@ class History:
     def git(self, *args: str, index: Path | None = None) -> str:
         """Run git in the clone, on another index if one is named; return its output without the last line break."""
         extra = {} if index is None else {"GIT_INDEX_FILE": str(index)}
-        done = run(self.env, self.root, ["git", *args], extra=extra, keep_open=self._lock_held)
+        done = run(self.env, self.root, ["git", *args], extra=extra, keep_open=self.lock_held)
         if done.returncode:
             raise StoreError(
                 f"{self.root}: `git {' '.join(args[:2])}` exited {done.returncode}: {last_line(done.stderr)}. "
@@ -201,36 +202,12 @@ class History:
             raise ServiceError(f"{self.env.history_url}: cannot be reached ({last_line(done.stderr)}). Run again.")
         return done.stdout.decode()
 
-    def configure_dvc(self) -> None:
-        """Write the clone's DVC configuration: the remote for all clones, the shared cache for this one."""
-        folder = self.root / ".dvc"
-        folder.mkdir(exist_ok=True)
-        (folder / ".gitignore").write_text("/config.local\n/tmp\n/cache\n")
-        (folder / "config").write_text(
-            "[core]\n    remote = history\n    analytics = false\n    check_update = false\n"
-            f"['remote \"history\"']\n    url = {self.env.dvc_remote_url}\n"
-            # Else DVC takes from the remote whatever bytes lie there.
-            "    verify = true\n"
-        )
-        # Where one machine reaches the store is its own business, as where it keeps its cache is.
-        endpoint = self.env.s3_endpoint_url
-        reached = f"['remote \"history\"']\n    endpointurl = {endpoint}\n" if endpoint else ""
-        (folder / "config.local").write_text(f"[cache]\n    dir = {self.env.home / 'dvc-cache'}\n{reached}")
-
     def repro(self, stage: str, say: Callable[[str], None] | None = None) -> None:
         """Run ``dvc repro`` up to and including a stage of this model; its lines go to ``say`` as they come."""
         command = [*DVC, "repro", f"{stage}@{self.model}"]
-        code, lines = stream(self.env, self.root, command, say or (lambda _: None), self._lock_held)
+        code, lines = stream(self.env, self.root, command, say or (lambda _: None), self.lock_held)
         if code:
             raise stage_error(stage, lines, self.root)
-
-    def dvc_push(self) -> None:
-        """Push what the clone's ``dvc.lock`` names to the remote."""
-        self._dvc("push")
-
-    def dvc_checkout(self) -> None:
-        """Bring the outputs that ``dvc.lock`` names into the clone, from cache or remote."""
-        self._dvc("pull", "--force")
 
     # -- parts ---------------------------------------------------------------
 
@@ -262,10 +239,10 @@ class History:
         """Bring what another worker computed: DVC would compute a fit again whose outputs are not here."""
         behind = self.root / _BEHIND
         if behind.is_file() and (self.root / "dvc.lock").is_file():
-            self.configure_dvc()
+            configure_dvc(self)
             # What cannot be brought is computed again, to the same bits.
             with suppress(ServiceError):
-                self.dvc_checkout()
+                pull_outputs(self)
         behind.unlink(missing_ok=True)
 
     def _refuse_a_rewritten_branch(self, theirs: str) -> None:
@@ -285,16 +262,5 @@ class History:
     def _is_ancestor(self, older: str, newer: str) -> bool:
         return self.ask("merge-base", "--is-ancestor", older, newer)
 
-    def _dvc(self, *words: str) -> None:
-        # Without -q: then DVC does not say what is wrong.
-        done = self._run([*DVC, *words])
-        # Only a push can put a good object in the place of a damaged one.
-        while done.returncode and words[0] == "push" and drop_damaged(self, done.stderr.decode(errors="replace")):
-            done = self._run([*DVC, *words])
-        if done.returncode:
-            raise ServiceError(
-                f"{self.env.dvc_remote_url}: dvc {words[0]} failed ({last_line(done.stderr)}). Run again."
-            )
-
     def _run(self, command: list[str]) -> subprocess.CompletedProcess[bytes]:
-        return run(self.env, self.root, command, keep_open=self._lock_held)
+        return run(self.env, self.root, command, keep_open=self.lock_held)

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from evermix.engines.history.clone import History
+from evermix.engines.history.outputs import configure_dvc, pull_outputs, push_outputs
 from evermix.errors import ServiceError
 
 
@@ -18,7 +19,7 @@ def share_open(history: History, label: str) -> None:
     if not history.is_shared:
         return
     if (history.root / "dvc.lock").is_file():
-        history.dvc_push()
+        push_outputs(history)
     index = history.root / ".git" / "evermix-index"
     history.git("read-tree", "--empty", index=index)
     history.git("add", "-A", index=index)
@@ -48,9 +49,9 @@ def take_open(history: History) -> bool:
     else:
         history.git("reset", "-q")
     # What the other worker wrote says nothing of this one's cache.
-    history.configure_dvc()
+    configure_dvc(history)
     if (history.root / "dvc.lock").is_file():
-        history.dvc_checkout()
+        pull_outputs(history)
     _seen(history).write_text(commit)
     return True
 
