@@ -53,6 +53,7 @@ ENV PATH=/opt/evermix/.venv/bin:$PATH \
     EVERMIX_HOME=/var/lib/evermix \
     AIRFLOW_HOME=/var/lib/evermix/airflow \
     AIRFLOW__CORE__DAGS_FOLDER=/opt/evermix/dags \
+    AIRFLOW__CORE__PLUGINS_FOLDER=/opt/evermix/dags/plugins \
     AIRFLOW__CORE__LOAD_EXAMPLES=False \
     MLFLOW_DISABLE_TELEMETRY=true \
     MALLOC_ARENA_MAX=2 \

@@ -80,6 +80,15 @@ def run_evermix(*words: str) -> Any:
     return json.loads("".join(answer)) if "--json" in words else None
 
 
+def tell_run_overdue(model: str, context: dict[str, Any]) -> None:
+    """Report a run that has not ended by its deadline; Airflow calls it on the executor, so no triggerer is needed."""
+    week = context["dag_run"]["partition_key"]
+    if week is None:
+        log.warning("the run has no partition key, so there is no week to report")
+        return
+    run_evermix("watchdog", "--run-overdue", model, "--as-of", week, "--json")
+
+
 def _stream(lines: Iterable[str], kept: list[str] | None = None) -> None:
     for line in lines:
         log.info("%s", line.rstrip())

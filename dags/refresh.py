@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
-from airflow.sdk import DAG, PartitionedAssetTimetable, chain, task
-from evermix_cli import RETRIES, read_models, run_evermix, weekly_asset
+from airflow.sdk import DAG, DeadlineAlert, PartitionedAssetTimetable, SyncCallback, chain, task
+from evermix_cli import RETRIES, read_models, run_evermix, tell_run_overdue, weekly_asset
+from run_deadline import RunQueued
+
+# A first fit of the largest model that was tried takes minutes; six hours are a run that hangs, or waits for a worker.
+RUN_DEADLINE = timedelta(hours=6)
 
 STEPS = {
     "open": "Lays out the week's inputs in the model's work clone: snapshot, champion, prequential log, last request.",
@@ -32,7 +37,8 @@ those weeks then find nothing to do. One run at a time. Weeks of other models ru
 
 A held or reviewed week does not stop the ones behind it: the question goes to `approval_{model}`, and this run ends.
 
-A run that hangs, and one that never came, is noticed by `watchdog`: the week's decision is overdue.
+A run that has not ended {hours:.0f} hours after it was queued is an alert (`run_overdue`); a run that never came is
+noticed by `watchdog`.
 
 **Red?** The log of the red task ends with what to do. Mend it, then *Clear* the task: every step may be run again.
 **A week again**: *Trigger* with its Monday as partition key.
@@ -95,7 +101,12 @@ def refresh_dag(model: str, entry: dict[str, Any]) -> DAG:
         max_active_runs=1,
         default_args={"owner": entry["owner"], **RETRIES},
         tags=["evermix", "refresh", f"model:{model}"],
-        doc_md=DOC.format(model=model, about=entry["doc"]),
+        deadline=DeadlineAlert(
+            reference=RunQueued(),
+            interval=RUN_DEADLINE,
+            callback=SyncCallback(tell_run_overdue, kwargs={"model": model}),
+        ),
+        doc_md=DOC.format(model=model, about=entry["doc"], hours=RUN_DEADLINE.total_seconds() / 3600),
         description=f"Takes {model} through its week",
     ) as dag:
         ask = TriggerDagRunOperator(

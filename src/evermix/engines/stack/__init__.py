@@ -93,7 +93,6 @@ def _start_all(
     env: Environment, settings: services.Settings, progress: Progress, running: list[Daemon], deadline: float
 ) -> None:
     variables = services.variables(env, settings)
-    (env.home / "airflow" / "plugins").mkdir(parents=True, exist_ok=True)
     for name, command in services.commands(env, settings).items():
         if name == "api-server":
             # MLflow wakes up meanwhile.
