@@ -354,6 +354,7 @@ CELLS = {
 }
 DEGREE = {
     "spend in pence": (scaled("tv_spend", 100, LAST), "spend_slip", "row 61"),
+    "a digit too many in the spend": (scaled("tv_spend", 10, LAST), "spend_slip", "row 61"),
     "spend in thousandths": (scaled("tv_spend", 1000, LAST), "spend_slip"),
     "spend in pounds": (scaled("tv_spend", 0.01, LAST), "spend_slip"),
     "spend in pence from some week on": (scaled("tv_spend", 100, LAST - 6), "spend_slip"),

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from deliveries import AS_OF, CHANNELS, daily_text, model_params, weekly_text
 
-from evermix.core.findings import WAIVABLE
+from evermix.core.rules import WAIVABLE
 from evermix.engines.contract import check, refuse
 from evermix.engines.validation_page import render
 

@@ -39,7 +39,9 @@ def airflow(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ai
     (home / "fake").mkdir()
     entry = {"owner": "evermix", "doc": "A stand-in.", "approval_expires_weeks": 4}
     (home / "models.json").write_text(json.dumps({"models": {"alpha": entry, "beta": entry}}))
-    (home / "fake" / "plan.json").write_text(json.dumps({"sleep_s": {f"open {model} {WEEK}": 600 for model in ("alpha", "beta")}}))
+    (home / "fake" / "plan.json").write_text(
+        json.dumps({"sleep_s": {f"open {model} {WEEK}": 600 for model in ("alpha", "beta")}})
+    )
     # A tracking server that is named is not started: Airflow is all that this needs.
     env = Environment(project=project, home=home, tracking_uri="http://127.0.0.1:9", history_url="", dvc_remote_url="")
     with pytest.MonkeyPatch.context() as patch:

@@ -20,8 +20,6 @@ from evermix.core.quality import zero_target_share
 from evermix.core.rules import CORRECT, RULES, WAIVABLE
 from evermix.records import Fault
 
-__all__ = ["RULES", "WAIVABLE", "Finding", "Reading", "number_hint", "past_findings"]
-
 _SHOWN = 5
 _LONGEST_VALUE = 60
 _LONGEST_READ = 500

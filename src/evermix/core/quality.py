@@ -23,6 +23,9 @@ MAX_LOST_WEEKS = 4
 _MIN_ACTIVE_WEEKS = 13
 _WILD_JUMP = 50.0
 _UNSTEADY = 5.0
+# Of 3,300 true weeks of 64 series that never paused for half a year and never exceeded four times their usual week, the
+# largest leap was to 2.6 times the maximum of the year before (docs/methods.md says of which).
+_EVEN_JUMP = 4.0
 
 
 def is_after(grid: pd.DataFrame, retired: str | None) -> pd.Series:
@@ -123,8 +126,9 @@ def spend_keeps_scale(spend: pd.Series, total: pd.Series, jump: float) -> pd.Ser
 
     A unit slip is more than ``jump`` times the maximum of the year before, in a channel that has run for 8 weeks of it,
     and more than all channels together usually cost: small channels leap when somebody begins to use them.  In a
-    channel that never paused for half a year the first is enough.  So is less than 1 / ``jump`` of the minimum of its
-    active weeks, where those are of one size (true cuts to 1 / 14 of the minimum were seen).
+    channel that never paused for half a year the first is enough, and four times, where it was even: its maximum below
+    four medians.  So is less than 1 / ``jump`` of the minimum of its active weeks, where those are of one size (true
+    cuts to 1 / 14 of the minimum were seen).
 
     Parameters
     ----------
@@ -139,7 +143,9 @@ def spend_keeps_scale(spend: pd.Series, total: pd.Series, jump: float) -> pd.Ser
     slip = (wide > jump * past.max()) & ((wide > usual) | steady) & (active_weeks >= _MIN_HISTORY_WEEKS)
     active = wide.where(wide > 0).shift(1).rolling(_YEAR_WEEKS, min_periods=_MIN_ACTIVE_WEEKS)
     low = (wide > 0) & (wide < active.min() / jump) & (active.min() > active.median() / _UNSTEADY)
-    return _stacked(~(slip | low), spend)
+    is_even = steady & (active.max() < _EVEN_JUMP * active.median())
+    leap = is_even & (wide > min(jump, _EVEN_JUMP) * active.max())
+    return _stacked(~(slip | low | leap), spend)
 
 
 def input_keeps_scale(values: pd.Series, jump: float) -> pd.Series:

@@ -81,6 +81,7 @@ RULES = {
     "spend_slip": Rule(
         "the spend leaves its scale",
         "at most {spend_jump:g} times the channel's 52-week maximum (spend_jump), or what all channels usually cost; "
+        "4 times, where the channel is even and never paused; "
         "where its active weeks are of one size, no less than 1/{spend_jump:g} of their 52-week minimum",
         "Check the unit (pence or pounds, thousands); if it is true, raise validation.spend_jump.",
         waivable=True,

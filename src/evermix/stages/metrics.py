@@ -6,8 +6,6 @@ import json
 import shutil
 import signal
 import threading
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -17,6 +15,7 @@ from evermix.config import Environment, Operations, airflow_url, load_operations
 from evermix.core.health import model_numbers
 from evermix.core.overdue import Watch, overdue_alerts
 from evermix.engines.history import read_branch_file
+from evermix.engines.stack import probe
 from evermix.engines.telemetry import Exporter, Sample, make_server, render
 from evermix.errors import ConfigError
 from evermix.stages import notify
@@ -86,9 +85,9 @@ def _platform(env: Environment) -> Iterator[Sample]:
 def _services(env: Environment) -> Iterator[tuple[str, bool]]:
     """Yield each service that the environment names and whether it is well; one that it does not name is no service."""
     if env.tracking_uri.startswith(("http://", "https://")):
-        yield "mlflow", _get(f"{env.tracking_uri.rstrip('/')}/health") is not None
+        yield "mlflow", probe(f"{env.tracking_uri.rstrip('/')}/health", TIMEOUT_S) is not None
     if airflow_url():
-        health = _json(_get(f"{airflow_url()}/api/v2/monitor/health"))
+        health = _json(probe(f"{airflow_url()}/api/v2/monitor/health", TIMEOUT_S))
         yield "airflow_api", health is not None
         for part in ("metadatabase", "scheduler", "dag_processor") if health is not None else ():
             yield f"airflow_{part}", ((health or {}).get(part) or {}).get("status") == "healthy"
@@ -100,12 +99,3 @@ def _json(answer: bytes | None) -> dict[str, Any] | None:
     except ValueError:
         return None
     return found if isinstance(found, dict) else None
-
-
-def _get(url: str) -> bytes | None:
-    try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
-            return bytes(answer.read())
-    except (urllib.error.URLError, OSError, ValueError):
-        # That it does not answer is the measurement.
-        return None

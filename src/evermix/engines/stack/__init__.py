@@ -23,7 +23,7 @@ from evermix.errors import ServiceError, StoreError
 
 Progress = Callable[[str], None]
 
-__all__ = ["describe", "memory_of", "start", "stop_all"]
+__all__ = ["describe", "memory_of", "probe", "start", "stop_all"]
 
 
 def start(
@@ -89,6 +89,15 @@ def memory_of(env: Environment) -> float:
     return memory_mb(_daemons(env))
 
 
+def probe(url: str, timeout_s: float = 5.0) -> bytes | None:
+    """Return what a service answers; None where it does not, which is an answer too."""
+    try:
+        with urllib.request.urlopen(url, timeout=timeout_s) as answer:
+            return bytes(answer.read())
+    except (urllib.error.URLError, OSError, ValueError):
+        return None
+
+
 def _start_all(
     env: Environment, settings: services.Settings, progress: Progress, running: list[Daemon], deadline: float
 ) -> None:
@@ -109,7 +118,7 @@ def _start_all(
 
 def _checks(env: Environment, settings: services.Settings) -> dict[str, Callable[[], bool]]:
     def airflow_part(part: str) -> bool:
-        health = _get(f"{settings.airflow_url}/api/v2/monitor/health")
+        health = probe(f"{settings.airflow_url}/api/v2/monitor/health")
         return health is not None and json.loads(health)[part]["status"] == "healthy"
 
     checks: dict[str, Callable[[], bool]] = {
@@ -118,7 +127,7 @@ def _checks(env: Environment, settings: services.Settings) -> dict[str, Callable
         "Airflow's DAG processor": lambda: airflow_part("dag_processor"),
     }
     if not env.tracking_uri:
-        checks["MLflow"] = lambda: _get(f"{settings.mlflow_url}/health") is not None
+        checks["MLflow"] = lambda: probe(f"{settings.mlflow_url}/health") is not None
     return checks
 
 
@@ -146,15 +155,6 @@ def _wait(what: str, is_well: Callable[[], bool], running: list[Daemon], deadlin
             ends = "\n".join(f"--- {daemon.name}\n{tail(Path(daemon.log), 5)}" for daemon in running)
             raise ServiceError(f"{what}: no healthy answer in time.\n{ends}\nRun `evermix up` again, or read the logs.")
         time.sleep(0.3)
-
-
-def _get(url: str) -> bytes | None:
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return bytes(answer.read())
-    except (urllib.error.URLError, OSError):
-        # Not up yet; the caller asks again until its deadline.
-        return None
 
 
 def _state(env: Environment) -> Path:
