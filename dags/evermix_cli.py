@@ -17,8 +17,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import Asset
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk import Asset, Param
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +50,25 @@ def read_models() -> dict[str, dict[str, Any]]:
 def weekly_asset(model: str) -> Asset:
     """Return the asset whose partitions are the stored weeks of a model, each keyed by its Monday."""
     return Asset(name=f"evermix/{model}", uri=f"evermix://snapshots/{model}", group="evermix")
+
+
+def models_param(models: Iterable[str]) -> Param:
+    """Return the parameter by which a producer's run is narrowed to some models."""
+    return Param(
+        sorted(models),
+        type="array",
+        items={"type": "string"},
+        description="The models to ingest; all of them unless narrowed.",
+    )
+
+
+def asked_week(model: str, dag_run: Any, params: Any) -> str:
+    """Return the week that a producer's run asks of a model; skip the task where the run does not ask for the model."""
+    if model not in params["models"]:
+        raise AirflowSkipException(f"{model} is not among the models asked for: {params['models']}")
+    if dag_run.partition_key is None:
+        raise AirflowFailException("no partition key. Trigger again with the week's Monday, e.g. 2026-01-05, as key.")
+    return dag_run.partition_key
 
 
 def run_evermix(*words: str) -> Any:

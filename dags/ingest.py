@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, CronPartitionTimetable, Param, task
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
-from evermix_cli import RETRIES, read_models, run_evermix, weekly_asset
+from airflow.sdk import DAG, CronPartitionTimetable, task
+from airflow.sdk.exceptions import AirflowSkipException
+from evermix_cli import RETRIES, asked_week, models_param, read_models, run_evermix, weekly_asset
 
 DOC = """
 ### ingest
@@ -38,15 +38,10 @@ def ingest_task(model: str, entry: dict[str, Any]):
         **RETRIES,
     )
     def ingest(dag_run=None, params=None) -> dict[str, Any]:
-        if model not in params["models"]:
-            raise AirflowSkipException(f"{model} is not among the models asked for: {params['models']}")
-        if dag_run.partition_key is None:
-            raise AirflowFailException(
-                "no partition key. Trigger again with the week's Monday, e.g. 2026-01-05, as key."
-            )
-        answer = run_evermix("ingest", "--model", model, "--as-of", dag_run.partition_key, "--json")
+        as_of = asked_week(model, dag_run, params)
+        answer = run_evermix("ingest", "--model", model, "--as-of", as_of, "--json")
         if answer["status"] != "stored":
-            raise AirflowSkipException(f"{model} {dag_run.partition_key}: {answer['status']}, so nothing is announced")
+            raise AirflowSkipException(f"{model} {as_of}: {answer['status']}, so nothing is announced")
         return answer
 
     return ingest()
@@ -64,14 +59,7 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     default_args={"owner": "evermix"},
-    params={
-        "models": Param(
-            sorted(MODELS),
-            type="array",
-            items={"type": "string"},
-            description="The models to ingest; all of them unless narrowed.",
-        )
-    },
+    params={"models": models_param(MODELS)},
     tags=["evermix", "producer"],
     doc_md=DOC,
     description="Stores every model's week and announces it",

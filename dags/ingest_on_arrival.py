@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, CronPartitionTimetable, Param, PokeReturnValue, task
+from airflow.sdk import DAG, CronPartitionTimetable, PokeReturnValue, task
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
-from evermix_cli import RETRIES, log, read_models, run_evermix, weekly_asset
+from evermix_cli import RETRIES, asked_week, log, models_param, read_models, run_evermix, weekly_asset
 
 POKE_EVERY = timedelta(minutes=15)
 # Before the next week's run, which would look for this week too.
@@ -47,21 +47,16 @@ def arrival_sensor(model: str, entry: dict[str, Any]):
         **RETRIES,
     )
     def arrival(dag_run=None, params=None) -> PokeReturnValue:
-        if model not in params["models"]:
-            raise AirflowSkipException(f"{model} is not among the models asked for: {params['models']}")
-        if dag_run.partition_key is None:
-            raise AirflowFailException(
-                "no partition key. Trigger again with the week's Monday, e.g. 2026-01-05, as key."
-            )
+        as_of = asked_week(model, dag_run, params)
         try:
-            answer = run_evermix("ingest", "--model", model, "--as-of", dag_run.partition_key, "--json")
+            answer = run_evermix("ingest", "--model", model, "--as-of", as_of, "--json")
         except AirflowFailException:
             raise
         except AirflowException as err:
             log.info("not yet: %s", err)
             return PokeReturnValue(is_done=False)
         if answer["status"] == "closed":
-            raise AirflowSkipException(f"{model} {dag_run.partition_key}: closed already, so nothing is announced")
+            raise AirflowSkipException(f"{model} {as_of}: closed already, so nothing is announced")
         return PokeReturnValue(is_done=answer["status"] != "waiting", xcom_value=answer)
 
     return arrival()
@@ -79,14 +74,7 @@ with DAG(
     max_active_runs=1,
     is_paused_upon_creation=True,
     default_args={"owner": "evermix"},
-    params={
-        "models": Param(
-            sorted(MODELS),
-            type="array",
-            items={"type": "string"},
-            description="The models to look out for; all of them unless narrowed.",
-        )
-    },
+    params={"models": models_param(MODELS)},
     tags=["evermix", "producer"],
     doc_md=DOC,
     description="Stores and announces a model's week as soon as it arrives",

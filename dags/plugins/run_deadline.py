@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow.sdk.definitions.deadline import BaseDeadlineReference
 from airflow.sdk.plugins_manager import AirflowPlugin
@@ -34,4 +34,4 @@ class RunDeadlinePlugin(AirflowPlugin):
     """Lets Airflow read `RunQueued` back from its database."""
 
     name = "evermix_run_deadline"
-    deadline_references = [RunQueued]
+    deadline_references: ClassVar[list[type]] = [RunQueued]
