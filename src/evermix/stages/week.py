@@ -7,22 +7,22 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evermix.config import Environment, ModelParams, load_params
 from evermix.core import ledger
 from evermix.core.orders import orders_for
-from evermix.engines.calendars import check_calendars
 from evermix.engines.history import History, configure_dvc, share_open, take_open
-from evermix.engines.models import load_kind
 from evermix.engines.store import Store, read_json
 from evermix.errors import ConfigError, StoreError
 from evermix.stages import STAGES, close
 from evermix.stages.durations import remember_duration
-from evermix.stages.ingest import SnapshotSummary, plan_place, take_snapshot
 from evermix.stages.open import open_week
 from evermix.stages.publish import project_aliases
 from evermix.stages.snapshots import keep_snapshot, known_weeks, lay_out_snapshot
+
+if TYPE_CHECKING:
+    from evermix.stages.ingest import SnapshotSummary
 
 Say = Callable[[str], None]
 
@@ -223,6 +223,10 @@ class Loop:
         return is_open and read_json(self.store.orders) == orders
 
     def _open(self, as_of: str, snapshot: Path, events: list[ledger.Event]) -> None:
+        # Loaded here: a step of an open week, which waits for DVC most of its time, needs 20 MB instead of 180.
+        from evermix.engines.calendars import check_calendars
+        from evermix.engines.models import load_kind
+
         # A spec that no fit could take is refused before a week is opened for it.
         load_kind(self.params.kind).check(self.params.spec, self.params.columns.model_dump())
         check_calendars(self.params.columns)
@@ -247,6 +251,9 @@ class Loop:
 
     def take_delivery(self, as_of: str, folder: Path) -> SnapshotSummary:
         """Write what the source says for a week into a folder; nothing of it is kept yet."""
+        # Loaded here, as in `_open`.
+        from evermix.stages.ingest import plan_place, take_snapshot
+
         week, today = date.fromisoformat(as_of), datetime.now(UTC).date()
         accepted = [e["as_of"] for e in self.events() if e["event"] == "decision" and e["decision"] != "quarantine"]
         return take_snapshot(
