@@ -43,7 +43,7 @@ def workers(tmp_path_factory):
         "EVERMIX_DVC_REMOTE_URL": str(root / "dvc-remote"),
         "EVERMIX_TRACKING_URI": f"sqlite:///{root / 'mlflow.db'}",
     }
-    one, two = (Project(root / name, weeks=8, variables=shared) for name in ("one", "two"))
+    one, two = (Project(root / name, weeks=2 * REPEATS + 6, variables=shared) for name in ("one", "two"))
     params = one.params()
     params["models"][MODEL]["source"]["path"] = str(one.feed)
     for worker in (one, two):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from project import FIRST, MODEL, Project, monday
 
@@ -82,6 +83,27 @@ def test_a_quiet_week_keeps_the_champion_and_fits_nothing(project, first, quiet)
     week = project.history()[-1]
     assert week["evidence"]["surprise.weeks_scored"] == 1
     assert week["verdict"] is None
+
+
+def test_the_source_is_checked_against_what_was_accepted_before(project, quiet):
+    feed = pd.read_csv(project.feed)
+    feed["units"] *= 1.05
+    good = project.feed.read_bytes()
+    feed.to_csv(project.feed, index=False)
+    report = project.run("validate", "--model", MODEL, expect=3)
+    project.feed.write_bytes(good)
+    assert "rewritten_history" in {fault["rule"] for fault in report["faults"]}
+    assert project.run("validate", "--model", MODEL)["faults"] == []
+
+
+def test_a_spec_that_no_fit_could_take_is_refused_by_the_rehearsal_too(project, quiet):
+    good = (project.root / "params.yaml").read_text()
+    params = project.params()
+    params["models"][MODEL]["spec"]["yearly_seasonalty"] = 3
+    project.write(params)
+    said = project.run("week", "--model", MODEL, "--as-of", monday(3), "--dry-run", expect=2)
+    (project.root / "params.yaml").write_text(good)
+    assert "yearly_seasonalty" in said["message"]
 
 
 def test_a_week_that_has_not_come_waits_and_decides_nothing(project, quiet):

@@ -24,7 +24,7 @@ def launched_columns(columns: ColumnParams, as_of: str) -> dict[str, Any]:
 
 
 def changed_channels(params: ModelParams, champion: VersionFile, panel: pd.DataFrame, as_of: str) -> dict[str, str]:
-    """Return what happened to each channel that was launched or retired since the champion's fit.
+    """Return what happened to each channel that was launched or taken out of params since the champion's fit.
 
     Launched: it spends now and the champion lacks it, or knew it with zeros only.  A channel
     declared but never used is no change: there is nothing to learn from it yet.

@@ -75,7 +75,8 @@ RULES = {
         "the target leaves its scale",
         "less than {target_jump:g} times the 52-week median (target_jump), or twice the 52-week maximum; "
         "if not 0, more than 1/{low_jump:g} of that median (of a steady one, 1/{target_jump:g} of the 52-week minimum)",
-        "Check the unit (pence or pounds, thousands); if it is true, raise validation.target_jump.",
+        "Check the unit (pence or pounds, thousands); if it is true, waive it (`evermix accept`), "
+        "and mask the week or name its event.",
         waivable=True,
     ),
     "spend_slip": Rule(
@@ -83,7 +84,7 @@ RULES = {
         "at most {spend_jump:g} times the channel's 52-week maximum (spend_jump), or what all channels usually cost; "
         "4 times, where the channel is even and never paused; "
         "where its active weeks are of one size, no less than 1/{spend_jump:g} of their 52-week minimum",
-        "Check the unit (pence or pounds, thousands); if it is true, raise validation.spend_jump.",
+        "Check the unit (pence or pounds, thousands); if it is true, waive it (`evermix accept`).",
         waivable=True,
     ),
     "too_few_weeks": Rule(

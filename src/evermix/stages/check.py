@@ -8,13 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from evermix.config import Environment, load_params
-from evermix.engines.store import Store, read_json, write_json
+from evermix.core.orders import orders_for
+from evermix.engines.history import read_branch_file
+from evermix.engines.store import Store, read_json, write_bytes, write_json
 from evermix.stages import validate
 from evermix.stages.ingest import plan_place, take_snapshot
+from evermix.stages.publish import branch_events
 
 
 def check_source(env: Environment, model: str) -> dict[str, Any]:
-    """Return the validation report of a model's source through the last week that has ended."""
+    """Return the validation report of a model's source through the last week that has ended.
+
+    What was accepted before and what people waived count as they do in a week: the history is asked for both.
+    """
     params = load_params(env.project / "params.yaml").model(model)
     today = datetime.now(UTC).date()
     as_of = today - timedelta(days=today.weekday() + 7)
@@ -25,8 +31,16 @@ def check_source(env: Environment, model: str) -> dict[str, Any]:
         if seen.status == "waiting":
             # The source has not come to last week: what it has is checked, through its own last whole week.
             as_of = date.fromisoformat(str(seen.last_week))
-            take_snapshot(params, source, as_of, store.snapshot, plan, today=today)
+            seen = take_snapshot(params, source, as_of, store.snapshot, plan, today=today)
         store.before.mkdir(parents=True)
+        _lay_out_accepted(env, store, as_of.isoformat(), seen.sha256)
         write_json(store.week, {"model": model, "as_of": as_of.isoformat(), "reconstructed": False})
         validate.run(store, params)
         return dict(read_json(store.validated / "report.json"))
+
+
+def _lay_out_accepted(env: Environment, store: Store, as_of: str, sha256: str) -> None:
+    panel = read_branch_file(env, store.model, f"live/{store.model}/panel.parquet")
+    if panel is not None:
+        write_bytes(store.before / "panel.parquet", panel)
+    write_json(store.orders, orders_for(branch_events(env, store.model), as_of, sha256))

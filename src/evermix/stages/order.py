@@ -34,8 +34,10 @@ def accept(loop: Loop, as_of: str, faults: Sequence[str], by: str, reason: str) 
         decided = ledger.decision_of(events, as_of)
         if decided is None or decided["decision"] != "quarantine" or as_of != ledger.last_decided(events):
             state = "not decided" if decided is None else decided["decision"]
+            last = ledger.last_decided(events)
             raise ConfigError(
-                f"{loop.model} {as_of}: is {state}, expected the last week, quarantined. Nothing to waive."
+                f"{loop.model} {as_of}: is {state}, expected the last decided week, {last or 'none yet'}, quarantined. "
+                "A later week closes a quarantine for good; the next delivery brings its rows anew."
             )
         found = _faults_of(loop)
         for fault in faults:

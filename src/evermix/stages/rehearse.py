@@ -25,6 +25,7 @@ def rehearse(loop: Loop, as_of: str) -> dict[str, Any]:
         ``pending``, ``week``, ``decision`` (None: waiting or closed), ``reasons``, ``faults``, ``fits`` and
         ``expected_seconds`` (None: no such week was computed here yet).
     """
+    loop.check_spec()
     with loop.history.locked(), tempfile.TemporaryDirectory() as name:
         loop.history.sync()
         told = {"model": loop.model, "as_of": as_of, "pending": [], "week": None, "decision": None, "reasons": []}

@@ -222,14 +222,17 @@ class Loop:
         is_open = self._is_open(as_of) and self._snapshot_here() == sha256 and self.store.orders.is_file()
         return is_open and read_json(self.store.orders) == orders
 
-    def _open(self, as_of: str, snapshot: Path, events: list[ledger.Event]) -> None:
+    def check_spec(self) -> None:
+        """Refuse a spec that no fit could take, before a week is opened for it."""
         # Loaded here: a step of an open week, which waits for DVC most of its time, needs 20 MB instead of 180.
         from evermix.engines.calendars import check_calendars
         from evermix.engines.models import load_kind
 
-        # A spec that no fit could take is refused before a week is opened for it.
         load_kind(self.params.kind).check(self.params.spec, self.params.columns.model_dump())
         check_calendars(self.params.columns)
+
+    def _open(self, as_of: str, snapshot: Path, events: list[ledger.Event]) -> None:
+        self.check_spec()
         self.history.discard()
         configure_dvc(self.history)
         open_week(self.env, self.store, self.params, as_of, snapshot, events)
@@ -251,7 +254,7 @@ class Loop:
 
     def take_delivery(self, as_of: str, folder: Path) -> SnapshotSummary:
         """Write what the source says for a week into a folder; nothing of it is kept yet."""
-        # Loaded here, as in `_open`.
+        # Loaded here, as in `check_spec`.
         from evermix.stages.ingest import plan_place, take_snapshot
 
         week, today = date.fromisoformat(as_of), datetime.now(UTC).date()

@@ -36,6 +36,8 @@ _ROOM = "Make room or mend the rights there, then run again: nothing is lost."
 _NOTES = "Remove the folder dvc-site of EVERMIX_HOME, where DVC keeps notes that it makes again; then run again."
 _STANDING = {
     "No space left on device": _ROOM,
+    # Git's own, when it cannot write an index.
+    "Out of diskspace": _ROOM,
     "Disk quota exceeded": _ROOM,
     "Read-only file system": _ROOM,
     # SQLite's words for the same, from DVC's notes.

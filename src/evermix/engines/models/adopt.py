@@ -103,7 +103,8 @@ def adopt_draws(
         "holdout_summary": None,
         "fitted_through": str(panel.loc[known, "week"].max().date()),
         "noise_sd": float(predictive.sd.mean()),
-        "adopted": {**request["adopted"], **fitted},
+        # What the file itself told of its data: nothing, and a fit of other rows would pass for this one.
+        "adopted": {**request["adopted"], **fitted, "compared": sorted({*_CHECK_GROUPS, _MEAN} & set(groups))},
     }
 
 
