@@ -233,6 +233,22 @@ def test_a_commit_that_deletes_the_ledger_is_named(home):
     assert "ledger: it was deleted" in home.said()
 
 
+@pytest.mark.parametrize("path", [f"live/{MODEL}/champion.json", "dvc.lock"])
+def test_a_file_of_the_branch_that_is_garbage_is_a_finding_and_no_crash(home, path):
+    home.push({path: b"{ : no such thing"}, closed(home.events()))
+    assert home.verify()["findings"] != []
+
+
+def test_an_event_without_its_keys_is_a_finding_and_no_crash(home):
+    home.push({BOOK: lines(home.events()) + b'{"event": "promotion"}\n'}, closed(home.events()))
+    assert home.verify(registry=True)["findings"] != []
+
+
+def test_notes_of_the_home_that_are_garbage_are_a_finding_and_no_crash(home):
+    (home.place / "registry" / f"{MODEL}.json").write_text("garbage")
+    assert home.verify()["findings"] != []
+
+
 def test_a_commit_whose_message_names_another_head_is_named(home):
     events = ledger.append(home.events(), "waiver", monday(3), "t", "eve", fault="x", snapshot="y", reason="z")
     home.push({BOOK: lines(events)}, closed(home.events()))

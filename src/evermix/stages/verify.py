@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import yaml
+
 from evermix.config import Environment
 from evermix.core import verify as compare
 from evermix.core.ledger import Event
@@ -18,6 +20,9 @@ from evermix.stages.verify_registry import check_registry
 
 _CHECKOUT = "Find out who did it. `git checkout HEAD -- live` in the clone brings the recorded file back."
 _CLONE_ANEW = "Bring the repository back from another clone or a backup: it is the only place of what is lost."
+
+# How a file says that it is not what it should be: no JSON, no YAML, other keys, other types.
+_GARBAGE = (ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError)
 
 
 def run(env: Environment, models: list[str], ask_registry: bool, say: Callable[[str], None]) -> dict[str, Any]:
@@ -72,12 +77,15 @@ def _check_model(
         check_snapshot_refs(done, env, model, events)
         say(f"{model}: what DVC keeps of {len(named)} outputs")
         check_objects(done, env, named)
+        if ask_registry:
+            say(f"{model}: versions, tags and aliases in MLflow")
+            check_registry(done, env, model, reading, commits, events)
     except StoreError as err:
         done.add(f"repository {reading.folder}", "cannot be read to its end", str(err), "a readable one", _CLONE_ANEW)
-        return
-    if ask_registry:
-        say(f"{model}: versions, tags and aliases in MLflow")
-        check_registry(done, env, model, reading, commits, events)
+    except _GARBAGE as err:
+        # What somebody wrote there has another form than anything evermix writes; where it is, the error says at best.
+        what = "holds something that evermix did not write, so that it cannot be checked to its end"
+        done.add(f"repository {reading.folder} or home {env.home}", what, repr(err)[:200], "as written", _CLONE_ANEW)
 
 
 def _standing(done: Checklist, reading: Reading) -> str | None:
