@@ -101,6 +101,13 @@ def weeks_text(outcomes: list[dict[str, Any]]) -> str:
     ]
     if asked:
         text += f"\n\nA person is asked. See `evermix review --model {asked[-1]['model']}`."
+    if outcomes and outcomes[-1]["decision"] == "quarantine":
+        model, as_of = outcomes[-1]["model"], outcomes[-1]["as_of"]
+        text += (
+            f"\n\nThe version in use serves on. `evermix validate --model {model}` says of each fault what to do; "
+            f"with the corrected file run the same week again.\nA fault that is true: `evermix accept --model {model} "
+            f"--as-of {as_of} --fault RULE --reason TEXT`."
+        )
     return text
 
 

@@ -1,4 +1,5 @@
 import io
+import os
 from datetime import date
 
 import fsspec
@@ -63,8 +64,10 @@ def test_place_that_does_not_answer_is_a_service_error_without_its_password():
 def test_unknown_protocol_and_folder_are_config_errors(tmp_path):
     with pytest.raises(ConfigError, match="nosuch"):
         fetch("nosuch://feed.csv", "csv")
-    with pytest.raises(ConfigError, match="is a folder"):
-        fetch(str(tmp_path), "csv")
+    os.mkfifo(tmp_path / "pipe")
+    for place in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(ConfigError, match="is a folder or a pipe"):
+            fetch(str(place), "csv")
 
 
 def test_unreadable_file_of_a_glob_is_handed_on_as_it_came(tmp_path):

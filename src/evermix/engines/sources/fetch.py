@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
@@ -95,10 +95,15 @@ def _read_all(path: str) -> dict[str, bytes]:
         names = fs.glob(root) if fsspec.core.has_magic(root) else [root]
         if not names:
             raise FileNotFoundError("no file matches")
+        # Reading a pipe would wait for a writer for ever.
+        if any(Path(name).is_fifo() for name in names):
+            raise IsADirectoryError
         # One byte more than is read of a file at most: enough to see that it is too large.
         return {without_secrets(str(name), values): fs.cat_file(name, end=MAX_BYTES + 1) for name in names}
     except IsADirectoryError:
-        raise ConfigError(f"source {shown}: is a folder, expected a file or a glob such as {shown}/*.csv.") from None
+        raise ConfigError(
+            f"source {shown}: is a folder or a pipe, expected a file or a glob such as {shown}/*.csv."
+        ) from None
     except FileNotFoundError:
         raise NotDelivered(
             f"source {shown}: nothing there, expected the model's delivery. Check source.path; a week that was "
