@@ -239,6 +239,11 @@ def test_a_file_of_the_branch_that_is_garbage_is_a_finding_and_no_crash(home, pa
     assert home.verify()["findings"] != []
 
 
+def test_a_commit_that_changes_live_and_repeats_the_ledgers_head_is_named(home):
+    home.push({f"live/{MODEL}/prequential.json": b"[]"}, closed(home.events()))
+    assert "no event tells of it" in home.said()
+
+
 def test_an_event_without_its_keys_is_a_finding_and_no_crash(home):
     home.push({BOOK: lines(home.events()) + b'{"event": "promotion"}\n'}, closed(home.events()))
     assert home.verify(registry=True)["findings"] != []

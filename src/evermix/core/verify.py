@@ -105,6 +105,10 @@ def check_commits(commits: Sequence[Commit]) -> list[Discrepancy]:
             told = "no line `Ledger: <hash>` in its message"
             what = "changes live/ without a word" if changed or commit.touches_live else "is not a commit of evermix"
             out.append(_found(commit.place, what, told, "the ledger's head"))
+        elif commit.touches_live and not changed:
+            # All that evermix does to live/ is an event of the ledger.
+            what = "changes live/ and repeats the ledger's head, so that no event tells of it"
+            out.append(_found(commit.place, what, "no new event", "an event for every change"))
         if commit.head is not None and commit.head != ledger.head(events):
             what = "the ledger in this commit is not the one that its message names"
             out.append(_found(commit.place, what, f"head {ledger.head(events)[:12]}", f"head {commit.head[:12]}"))
