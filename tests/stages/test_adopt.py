@@ -83,6 +83,8 @@ def test_a_fit_is_adopted_and_the_week_after_goes_on_from_it(project, draws):
     assert (adopted["decision"], adopted["verdict"]) == ("first_fit", "promote")
     assert adopted["reasons"][0] == "adopted by ada: fitted by hand"
     assert adopted["adopted"]["mape"] < 0.1
+    # The draws of a week carry no record of their data, and the answer says so.
+    assert adopted["adopted"]["compared"] == []
     champion = read_json(project.home / "work" / MODEL / "live" / MODEL / "champion.json")
     assert (champion["draws_hash"], champion["basis"]) == (version["draws_hash"], version["basis"])
     project.week(monday(1))

@@ -25,7 +25,7 @@ _WILD_JUMP = 50.0
 _UNSTEADY = 5.0
 # Of 3,300 true weeks of 64 series that never paused for half a year and never exceeded four times their usual week, the
 # largest leap was to 2.6 times the maximum of the year before (docs/methods.md says of which).
-_EVEN_JUMP = 4.0
+EVEN_JUMP = 4.0
 
 
 def is_after(grid: pd.DataFrame, retired: str | None) -> pd.Series:
@@ -143,8 +143,8 @@ def spend_keeps_scale(spend: pd.Series, total: pd.Series, jump: float) -> pd.Ser
     slip = (wide > jump * past.max()) & ((wide > usual) | steady) & (active_weeks >= _MIN_HISTORY_WEEKS)
     active = wide.where(wide > 0).shift(1).rolling(_YEAR_WEEKS, min_periods=_MIN_ACTIVE_WEEKS)
     low = (wide > 0) & (wide < active.min() / jump) & (active.min() > active.median() / _UNSTEADY)
-    is_even = steady & (active.max() < _EVEN_JUMP * active.median())
-    leap = is_even & (wide > min(jump, _EVEN_JUMP) * active.max())
+    is_even = steady & (active.max() < EVEN_JUMP * active.median())
+    leap = is_even & (wide > min(jump, EVEN_JUMP) * active.max())
     return _stacked(~(slip | low | leap), spend)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from evermix.core.past import FROZEN_WEEKS, ONE_FACTOR_SHARE
-from evermix.core.quality import MAX_LOST_WEEKS, STEADY_WEEKS
+from evermix.core.quality import EVEN_JUMP, MAX_LOST_WEEKS, STEADY_WEEKS
 from evermix.records import Fault
 
 
@@ -82,7 +82,7 @@ RULES = {
     "spend_slip": Rule(
         "the spend leaves its scale",
         "at most {spend_jump:g} times the channel's 52-week maximum (spend_jump), or what all channels usually cost; "
-        "4 times, where the channel is even and never paused; "
+        f"{EVEN_JUMP:g} times at most, where the channel is even and never paused; "
         "where its active weeks are of one size, no less than 1/{spend_jump:g} of their 52-week minimum",
         "Check the unit (pence or pounds, thousands); if it is true, waive it (`evermix accept`).",
         waivable=True,

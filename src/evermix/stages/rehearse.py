@@ -25,7 +25,6 @@ def rehearse(loop: Loop, as_of: str) -> dict[str, Any]:
         ``pending``, ``week``, ``decision`` (None: waiting or closed), ``reasons``, ``faults``, ``fits`` and
         ``expected_seconds`` (None: no such week was computed here yet).
     """
-    loop.check_spec()
     with loop.history.locked(), tempfile.TemporaryDirectory() as name:
         loop.history.sync()
         told = {"model": loop.model, "as_of": as_of, "pending": [], "week": None, "decision": None, "reasons": []}
@@ -41,6 +40,7 @@ def rehearse(loop: Loop, as_of: str) -> dict[str, Any]:
             return {**told, "status": "waiting", "reasons": [why]}
         if (loop.store.live).is_dir():
             shutil.copytree(loop.store.live, store.live)
+        loop.check_spec()
         open_week(loop.env, store, loop.params, pending[0], snapshot, loop.events())
         return {**told, "status": "rehearsed", **_decide(loop, store)}
 
