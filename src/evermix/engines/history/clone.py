@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -38,6 +38,11 @@ class History:
         The model's name in params.
     say : callable or None
         Takes lines of progress.
+
+    Attributes
+    ----------
+    lock_held : list of int
+        The lock's file descriptor while it is held, for commands to inherit; else empty.
     """
 
     def __init__(self, env: Environment, model: str, say: Callable[[str], None] | None = None) -> None:
@@ -240,9 +245,12 @@ class History:
         behind = self.root / _BEHIND
         if behind.is_file() and (self.root / "dvc.lock").is_file():
             configure_dvc(self)
-            # What cannot be brought is computed again, to the same bits.
-            with suppress(ServiceError):
+            try:
                 pull_outputs(self)
+            except ServiceError as err:
+                # Told, and no reason to stop: the same bits come out.
+                if self.say:
+                    self.say(f"what another worker computed cannot be brought and is computed again: {err}")
         behind.unlink(missing_ok=True)
 
     def _refuse_a_rewritten_branch(self, theirs: str) -> None:
