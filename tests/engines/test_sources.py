@@ -143,3 +143,8 @@ def test_repeated_name_in_one_file_of_a_glob_is_handed_on_alone(tmp_path):
     write(tmp_path / "a.csv", csv_bytes(weekly_text(2)))
     write(tmp_path / "b.csv", b"week,y,y\n2024-01-08,1,2\n")
     assert fetch(str(tmp_path / "*.csv"), "csv").files == ("b.csv",)
+
+
+def test_a_file_with_semicolons_and_decimal_commas_is_told_how_to_be_exported():
+    with pytest.raises(DataError, match="commas between columns and points in numbers"):
+        read_table(b"week;y\n2024-01-01;1,5\n", "csv")

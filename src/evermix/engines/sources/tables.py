@@ -149,10 +149,13 @@ def _read_csv(data: bytes) -> Table:
     ragged = [(stop, len(cells)) for _, stop, cells in body if len(cells) != len(header)]
     if ragged:
         shown = "; ".join(f"line {line} has {found}" for line, found in ragged[:_LONGEST_LIST])
-        raise DataError(
-            f"{len(ragged)} row(s) do not have the header's {len(header)} fields: {shown}. "
-            "The file was cut off or a text with commas is not quoted: deliver it again."
-        )
+        why = "The file was cut off or a text with commas is not quoted: deliver it again."
+        if len(header) == 1:
+            why = (
+                f"The header is one field, {header[0][:60]!r}: export with commas between columns and points in numbers"
+                ", without a line above the header."
+            )
+        raise DataError(f"{len(ragged)} row(s) do not have the header's {len(header)} fields: {shown}. {why}")
     index = pd.RangeIndex(2, 2 + len(body))
     frame = pd.DataFrame([cells for _, _, cells in body], index=index, columns=header, dtype="str")
     return Table(frame, tuple((start, stop) for start, stop, _ in body))
