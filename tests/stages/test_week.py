@@ -90,8 +90,10 @@ def test_the_source_is_checked_against_what_was_accepted_before(project, quiet):
     feed["units"] *= 1.05
     good = project.feed.read_bytes()
     feed.to_csv(project.feed, index=False)
-    report = project.run("validate", "--model", MODEL, expect=3)
-    project.feed.write_bytes(good)
+    try:
+        report = project.run("validate", "--model", MODEL, expect=3)
+    finally:
+        project.feed.write_bytes(good)
     assert "rewritten_history" in {fault["rule"] for fault in report["faults"]}
     assert project.run("validate", "--model", MODEL)["faults"] == []
 
@@ -101,8 +103,12 @@ def test_a_spec_that_no_fit_could_take_is_refused_by_the_rehearsal_too(project, 
     params = project.params()
     params["models"][MODEL]["spec"]["yearly_seasonalty"] = 3
     project.write(params)
-    said = project.run("week", "--model", MODEL, "--as-of", monday(3), "--dry-run", expect=2)
-    (project.root / "params.yaml").write_text(good)
+    project.deliver(monday(2))
+    try:
+        said = project.run("week", "--model", MODEL, "--as-of", monday(2), "--dry-run", expect=2)
+    finally:
+        (project.root / "params.yaml").write_text(good)
+        project.deliver(monday(1))
     assert "yearly_seasonalty" in said["message"]
 
 
