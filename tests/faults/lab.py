@@ -185,6 +185,7 @@ def observe(home: Path, database: Path | None = None) -> dict[str, Any]:
         "draws": {name: _sha(clone / name) for name in (f"fit/{MODEL}/posterior.nc", f"live/{MODEL}/base.nc")},
         "lock": _sha(clone / "dvc.lock"),
         "registry": registry(database or home / "mlflow.db"),
+        "head told to MLflow": told_head(database or home / "mlflow.db") == ledger.head(events),
         "snapshots": _git(home, "for-each-ref", "--format=%(refname)", f"refs/snapshots/{MODEL}").split(),
         "unclean": _git(clone, "status", "--porcelain").splitlines(),
         "leftovers": sorted(str(path.relative_to(home)) for path in home.rglob(f"{DRAFT}*")),
@@ -211,6 +212,16 @@ def registry(database: Path) -> dict[str, Any]:
         }
     db.close()
     return found
+
+
+def told_head(database: Path) -> str | None:
+    """Return the ledger's head that MLflow was told of last, None where it knows no model."""
+    if not database.is_file():
+        return None
+    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as db:
+        rows = db.execute("select value from registered_model_tags where key = 'ledger_head'").fetchall()
+    db.close()
+    return str(rows[0][0]) if rows else None
 
 
 def compare(seen: dict[str, Any], reference: dict[str, Any]) -> Harm:

@@ -33,7 +33,7 @@ VERBS = [
     "push",
 ]
 GIT_WRITES = 17
-FILE_WRITES = 16
+FILE_WRITES = 17
 STEPS_OF_DVC = [
     ("dvc.stage.cache:StageCache.save", 2),
     ("dvc.output:Output.commit", 6),
@@ -54,7 +54,8 @@ STEPS_OF_PUBLISHING = [
     "evermix.stages.close:commit_closed",
     "mlflow:MlflowClient.set_registered_model_alias",
     "mlflow:MlflowClient.set_model_version_tag",
-    "evermix.stages.publish:project_aliases",
+    "mlflow:MlflowClient.set_registered_model_tag",
+    "evermix.stages.publish:tell_registry",
 ]
 
 

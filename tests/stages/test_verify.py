@@ -281,7 +281,43 @@ def test_a_branch_rewritten_whole_is_named_by_the_clone_and_by_mlflow(home):
     said = home.said(registry=True)
     assert "its commit is not on the branch" in said
     assert "its ledger_head is no event of the ledger" in said
-    assert "the last promotion that this home told MLflow of" in said
+    assert f"registry/{MODEL}.json | saw the ledger after week {monday(3)}" in said
+    assert f"MLflow, tags of {MODEL} | saw the ledger after week {monday(3)}" in said
+
+
+def forget_all(home):
+    """Leave nothing in the home that remembers the branch."""
+    shutil.rmtree(home.clone)
+    shutil.rmtree(home.place / "registry")
+
+
+def test_a_quiet_week_cut_from_the_branch_is_named_by_mlflow_alone(home):
+    forget_all(home)
+    home.git("update-ref", f"refs/heads/{BRANCH}", f"{BRANCH}~2")
+    assert f"saw the ledger after week {monday(3)} with an event that it lacks" in home.said(registry=True)
+
+
+def test_a_quiet_week_rewritten_with_a_matching_chain_is_named_by_mlflow_alone(home):
+    forget_all(home)
+    old = home.events()
+    events = rechain([*old[:-1], {**old[-1], "reasons": ["all is well"]}])
+    parent = home.commit({BOOK: lines(events)}, closed(events), parent=f"{BRANCH}~1")
+    home.git("update-ref", f"refs/heads/{BRANCH}", parent)
+    assert "with an event that it lacks: it was cut or rewritten" in home.said(registry=True)
+
+
+def test_a_rewritten_file_beside_an_untouched_ledger_is_named_by_mlflow_alone(home):
+    forget_all(home)
+    files = {BOOK: lines(home.events()), f"live/{MODEL}/prequential.json": b"{}"}
+    last = home.commit(files, closed(home.events()), parent=f"{BRANCH}~1")
+    home.git("update-ref", f"refs/heads/{BRANCH}", last)
+    assert f"saw the branch after week {monday(3)} at a commit that it lacks" in home.said(registry=True)
+
+
+def test_a_ledger_head_deleted_from_mlflow_is_named(home):
+    with sqlite3.connect(home.place / "mlflow.db") as database:
+        assert database.execute("delete from registered_model_tags where key = 'ledger_head'").rowcount == 1
+    assert "has no tag ledger_head" in home.said(registry=True)
 
 
 def test_a_branch_cut_back_is_named_with_the_week_that_is_lost(home):
@@ -374,8 +410,9 @@ def test_a_snapshot_that_workers_share_is_held_against_the_decision(home):
 
 
 def test_a_shared_snapshot_that_is_gone_is_named_and_one_without_a_decision_is_told(home):
-    home.git("update-ref", "-d", f"refs/snapshots/{MODEL}/{monday(2)}")
-    assert f"refs/snapshots/{MODEL}/{monday(2)} | the snapshot of a decided week is gone" in home.said()
+    for week in (FIRST, monday(2)):
+        home.git("update-ref", "-d", f"refs/snapshots/{MODEL}/{week}")
+        assert f"refs/snapshots/{MODEL}/{week} | the snapshot of a decided week is gone" in home.said()
     shutil.rmtree(home.clone)
     home.git("update-ref", f"refs/heads/{BRANCH}", f"{BRANCH}~2")
     assert any(f"weeks {monday(3)} have a snapshot and no decision" in note for note in home.verify()["notes"])
@@ -401,6 +438,11 @@ def test_an_object_that_is_nowhere_is_named_and_one_that_the_remote_has_is_none(
     said = home.said()
     assert f"fit/{MODEL}/holdout.nc" in said
     assert "neither in the cache nor in the remote" in said
+
+
+def test_an_emptied_remote_is_named_though_the_cache_has_everything(home):
+    shutil.rmtree(home.place / "dvc-remote" / "files")
+    assert "is gone, only this home's cache has it" in home.said()
 
 
 # -- MLflow
@@ -431,13 +473,39 @@ def test_a_tag_that_somebody_changed_is_named(home):
     assert "tag draws_hash is not what the verdict says" in home.said(registry=True)
 
 
-def test_served_draws_that_are_not_the_historys_are_named(project, home):
+def served_file(project, week, name):
+    """Return the path of a file that MLflow serves of the version of a week."""
     # MLflow keeps absolute paths: the copy's database points at the first home's artifacts.
-    served = max((project.home / "mlartifacts").rglob("base.nc"), key=lambda path: path.stat().st_mtime)
+    (found,) = [
+        pointer.with_name(name)
+        for pointer in (project.home / "mlartifacts").rglob("version/champion.json")
+        if json.loads(pointer.read_text())["as_of"] == week
+    ]
+    return found
+
+
+@pytest.mark.parametrize(("week", "other"), [(FIRST, monday(2)), (monday(2), FIRST)])
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("base.nc", "is not the draws that the verdict recorded"),
+        ("panel.parquet", "is no panel of the history"),
+        ("champion.json", "observed_hash is not what the verdict recorded"),
+    ],
+)
+def test_a_served_file_that_is_not_the_versions_is_named(project, home, week, other, name, told):
+    served = served_file(project, week, name)
     whole = served.read_bytes()
     try:
-        served.write_bytes(whole[:-1] + b"?")
-        assert f"base.nc of {MODEL}/{monday(2)}" in home.said(registry=True)
+        if name == "panel.parquet":
+            served.write_bytes(whole + b"?")
+        elif name == "champion.json":
+            served.write_text(json.dumps(json.loads(whole) | {"observed_hash": "0"}))
+        else:
+            served.write_bytes(served_file(project, other, name).read_bytes())
+        said = home.said(registry=True)
+        assert f"MLflow, {name} of {MODEL}/{week}" in said
+        assert told in said
     finally:
         served.write_bytes(whole)
 

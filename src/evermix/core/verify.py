@@ -154,6 +154,28 @@ def check_witness(
     return [Discrepancy(where=f"branch {branch}", what=what, value=value, expected=expected, action=action)]
 
 
+def check_told(where: str, told: Mapping[str, str], events: list[Event], commits: Collection[str]) -> list[Discrepancy]:
+    """Return where a witness outside the branch saw a ledger that the branch does not go on from.
+
+    Parameters
+    ----------
+    told : mapping
+        ``ledger_head``, ``git_commit`` and ``as_of`` as they were after the last event that the witness was told of;
+        a witness that was told of nothing yet has none of them.
+    commits : collection of str
+        Ids of all commits of the branch.
+    """
+    head, commit, as_of = told.get("ledger_head"), told.get("git_commit"), told.get("as_of", "an unknown week")
+    if head is not None and head not in {event.get("hash") for event in events}:
+        what = f"saw the ledger after week {as_of} with an event that it lacks: it was cut or rewritten"
+        last = f"ends with event {ledger.head(events)[:12]}" + (f" of {events[-1].get('as_of')}" if events else "")
+        return [_found(where, what, last, f"event {head[:12]}")]
+    if commit is not None and commit not in commits:
+        what = f"saw the branch after week {as_of} at a commit that it lacks: it was rewritten, ledger kept"
+        return [_found(where, what, "no such commit", f"commit {commit[:12]}")]
+    return []
+
+
 def check_registry(
     events: list[Event],
     versions: Sequence[Mapping[str, Any]],

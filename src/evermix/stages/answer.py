@@ -12,7 +12,7 @@ from evermix.core.question import question_markdown
 from evermix.errors import ConfigError, StoreError
 from evermix.records import VersionFile
 from evermix.stages import close
-from evermix.stages.publish import project_aliases
+from evermix.stages.publish import tell_registry
 from evermix.stages.versions import KeptVersion, find_version
 from evermix.stages.week import Loop
 
@@ -101,7 +101,7 @@ def _need_version(loop: Loop, version_id: str) -> KeptVersion:
 def _record(loop: Loop, events: list[ledger.Event], subject: str, what: str) -> None:
     close.write_ledger(loop.store, events)
     close.commit_closed(loop.history, events, subject, what)
-    project_aliases(loop.env, loop.store, events)
+    tell_registry(loop.env, loop.history, events)
 
 
 def _state_of(events: list[ledger.Event], as_of: str) -> str:

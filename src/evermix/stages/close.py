@@ -25,7 +25,7 @@ from evermix.engines.store import (
     write_text,
 )
 from evermix.records import Decision, Verdict, VersionFile
-from evermix.stages.publish import project_aliases, publish_version
+from evermix.stages.publish import publish_version, tell_registry
 
 
 def run(env: Environment, history: History, params: ModelParams, at: str) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def run(env: Environment, history: History, params: ModelParams, at: str) -> dic
     _write_live(store, closing, version, outcome.decision)
     commit_closed(history, closing.events, f"closed {history.model} {as_of}", outcome.decision.decision)
     end_open(history)
-    project_aliases(env, store, closing.events)
+    tell_registry(env, history, closing.events)
     return {
         "model": history.model,
         "as_of": as_of,

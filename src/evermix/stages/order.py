@@ -11,8 +11,9 @@ from evermix.core.orders import frozen_by
 from evermix.core.rules import WAIVABLE
 from evermix.engines.history import pull_outputs
 from evermix.engines.store import read_json
-from evermix.errors import ConfigError
+from evermix.errors import ConfigError, ServiceError
 from evermix.stages import close
+from evermix.stages.publish import tell_registry
 from evermix.stages.week import Loop
 
 
@@ -110,6 +111,10 @@ def _last_week(loop: Loop, events: list[ledger.Event]) -> str:
 def _record(loop: Loop, events: list[ledger.Event], subject: str, what: str) -> None:
     close.write_ledger(loop.store, events)
     close.commit_closed(loop.history, events, subject, what)
+    try:
+        tell_registry(loop.env, loop.history, events)
+    except ServiceError as err:
+        loop.say(f"the order is recorded; MLflow was not told of it, the next week tells it: {err}")
 
 
 def _need_reason(command: str, reason: str) -> None:

@@ -14,6 +14,7 @@ from evermix.core.verify import VERDICT_TAGS, missing_versions
 from evermix.engines.history import History, read_branch_file
 from evermix.engines.registry import Registry
 from evermix.engines.store import Store, hash_bytes, read_json, write_bytes, write_json
+from evermix.errors import ServiceError
 from evermix.records import VersionFile
 from evermix.stages.versions import find_version
 
@@ -92,24 +93,42 @@ def _tags(store: Store, version: VersionFile, outcome: WeekOutcome, commit: str)
     }
 
 
-def project_aliases(env: Environment, store: Store, events: list[ledger.Event]) -> None:
-    """Make aliases and version tags say what the ledger says; nothing moved since the last time: nothing is asked.
+def tell_registry(env: Environment, history: History, events: list[ledger.Event]) -> None:
+    """Make aliases and version tags say what the ledger says, and leave the ledger's head there as a witness.
+
+    The witness lets `evermix verify` see a branch that was cut or rewritten where no clone remembers it.  A home that
+    told of this head already asks nothing.
 
     Raises
     ------
     ServiceError
-        The registry is away.  The history is right already; the next call repairs the registry.
+        The registry is away and does not know the last move yet.  The history is right already; the next call repairs
+        the registry.  Where only the witness is missing, that is said and the next week brings it.
     """
-    moves = [event for event in events if event["event"] in _MOVES]
-    marker = env.home / "registry" / f"{store.model}.json"
-    if not moves or (marker.is_file() and read_json(marker)["move"] == moves[-1]["hash"]):
+    model, head = history.model, ledger.head(events)
+    marker = env.home / "registry" / f"{model}.json"
+    told = read_json(marker) if marker.is_file() else {}
+    if not events or told.get("ledger_head") == head:
         return
     registry = registry_of(env)
-    registry.reconcile(store.model, truth_of(events))
-    for version, tags in tags_after(events).items():
-        if version in {known["id"] for known in registry.state(store.model)["versions"]}:
-            registry.tag(store.model, version, tags)
-    write_json(marker, {"move": moves[-1]["hash"]})
+    moves = [event["hash"] for event in events if event["event"] in _MOVES]
+    move = moves[-1] if moves else None
+    if move != told.get("move"):
+        registry.reconcile(model, truth_of(events))
+        known = {version["id"] for version in registry.state(model)["versions"]}
+        for version, tags in tags_after(events).items():
+            if version in known:
+                registry.tag(model, version, tags)
+        told = {**told, "move": move}
+        write_json(marker, told)
+    witness = {"ledger_head": head, "git_commit": str(history.tip()), "as_of": events[-1]["as_of"]}
+    try:
+        registry.set_witness(model, witness)
+    except ServiceError as err:
+        if history.say is not None:
+            history.say(f"MLflow was not told of the ledger's new head, the next week tells it: {err}")
+        return
+    write_json(marker, {"move": move, **witness})
 
 
 def truth_of(events: list[ledger.Event]) -> dict[str, str | None]:
@@ -160,7 +179,7 @@ def reconcile(loop: Loop) -> dict[str, Any]:
         repairs = [f"{version} published again" for version in republished]
         repairs += registry.reconcile(loop.model, truth)
         (loop.env.home / "registry" / f"{loop.model}.json").unlink(missing_ok=True)
-        project_aliases(loop.env, loop.store, events)
+        tell_registry(loop.env, loop.history, events)
         return {"model": loop.model, "repairs": repairs, "left": registry.disagreements(loop.model, truth)}
 
 

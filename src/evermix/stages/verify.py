@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import yaml
@@ -62,30 +63,47 @@ def _check_model(
     done: Checklist, env: Environment, model: str, reading: Reading, ask_registry: bool, say: Callable[[str], None]
 ) -> None:
     say(f"{model}: the branch, its ledger, and what this home remembers of them")
-    try:
-        for line in reading.damage():
-            done.add(f"repository {reading.folder}", f"git fsck: {line}", "damaged", "whole objects", _CLONE_ANEW)
+    for line in reading.damage():
+        done.add(f"repository {reading.folder}", f"git fsck: {line}", "damaged", "whole objects", _CLONE_ANEW)
+    log: list[LoggedCommit] = []
+    commits: list[Commit] = []
+    events: list[Event] = []
+    named: dict[str, set[str]] = {}
+    with _told(done, f"branch {reading.branch}"):
         tip = _standing(done, reading)
         log = reading.log(tip) if tip is not None else []
         commits = _with_ledgers(reading, model, log)
         events = (commits[-1].events or []) if commits else []
         _check_branch(done, reading, commits, events)
+    with _told(done, f"work clone {reading.clone}"):
         _check_clone(done, model, reading)
+    with _told(done, f"branch {reading.branch} as this home, {env.home}, remembers it"):
         _check_witness(done, env, model, reading, commits)
-        say(f"{model}: draws and snapshots in {len(log)} commits")
+    say(f"{model}: draws and snapshots in {len(log)} commits")
+    with _told(done, f"a commit of {reading.branch}"):
         named = check_files(done, model, reading, log, commits)
+    with _told(done, f"refs/snapshots/{model}"):
         check_snapshot_refs(done, env, model, events)
-        say(f"{model}: what DVC keeps of {len(named)} outputs")
-        check_objects(done, env, named)
-        if ask_registry:
-            say(f"{model}: versions, tags and aliases in MLflow")
-            check_registry(done, env, model, reading, commits, events)
+    say(f"{model}: what DVC keeps of {len(named)} outputs")
+    with _told(done, f"DVC cache of {env.home} or remote {env.dvc_remote_url}"):
+        check_objects(done, env, named, compare.half_closed_commits(commits))
+    if ask_registry:
+        say(f"{model}: versions, tags and aliases in MLflow")
+        with _told(done, f"ledger of {reading.branch} or MLflow's tags"):
+            check_registry(done, env, model, reading, log, commits)
+
+
+@contextmanager
+def _told(done: Checklist, where: str) -> Iterator[None]:
+    """Let what cannot be read be one more finding, and the checks after it go on."""
+    try:
+        yield
     except StoreError as err:
-        done.add(f"repository {reading.folder}", "cannot be read to its end", str(err), "a readable one", _CLONE_ANEW)
+        done.add(where, "cannot be read to its end", str(err), "a readable one", _CLONE_ANEW)
     except _GARBAGE as err:
-        # What somebody wrote there has another form than anything evermix writes; where it is, the error says at best.
+        # What somebody wrote there has another form than anything evermix writes.
         what = "holds something that evermix did not write, so that it cannot be checked to its end"
-        done.add(f"repository {reading.folder} or home {env.home}", what, repr(err)[:200], "as written", _CLONE_ANEW)
+        done.add(where, what, repr(err)[:200], "as written", _CLONE_ANEW)
 
 
 def _standing(done: Checklist, reading: Reading) -> str | None:
@@ -153,7 +171,7 @@ def _check_clone(done: Checklist, model: str, reading: Reading) -> None:
 
 
 def _check_witness(done: Checklist, env: Environment, model: str, reading: Reading, commits: list[Commit]) -> None:
-    """Compare the branch with every place where this home saw it, and with the last move it told MLflow of."""
+    """Compare the branch with every place where this home saw it, and with the last head it told MLflow of."""
     remembered = reading.remembered()
     done.count("places of the branch that this home remembers", len(remembered))
     on_branch = {commit.id for commit in commits}
@@ -166,8 +184,6 @@ def _check_witness(done: Checklist, env: Environment, model: str, reading: Readi
     done.extend(compare.check_witness(reading.branch, reading.tip, events, lost))
     marker = env.home / "registry" / f"{model}.json"
     if marker.is_file():
-        done.count("moves that this home remembers")
-        move = json.loads(marker.read_text(encoding="utf-8"))["move"]
-        if move not in {event.get("hash") for event in events}:
-            what = "the last promotion that this home told MLflow of is no event of the ledger: it was cut or rewritten"
-            done.add(f"{marker}", what, "no such event", f"event {move[:12]}", compare.RESTORE)
+        done.count("ledger heads that this home remembers")
+        told = json.loads(marker.read_text(encoding="utf-8"))
+        done.extend(compare.check_told(str(marker), told, events, on_branch))

@@ -22,6 +22,7 @@ from evermix.errors import StoreError
 Tree = dict[str, str]
 
 _PULL = "Delete it and run `dvc pull` in a clone of the branch."
+_PUSH = "Run `dvc push --all-commits` in the work clone, which has it in its cache."
 _FROM_COMMIT = "The week's `computed` commit holds the same bytes in in/<model>/snapshot."
 _REPEAT = "Check out the week's commit in a clone and run `dvc repro`, which computes it again, then `dvc push`."
 
@@ -66,8 +67,7 @@ def check_snapshot_refs(done: Checklist, env: Environment, model: str, events: l
         data = next((files[name] for name in sorted(files) if name.startswith("data.")), None)
         done.count("snapshots in refs")
         done.extend(compare.check_snapshot(ref, data, about, recorded))
-    # Weeks from before there were refs have none.
-    for as_of in (week for week in decided if week not in refs and week > min(refs, default="9")):
+    for as_of in (week for week in decided if week not in refs):
         ref = f"refs/snapshots/{model}/{as_of}"
         done.add(ref, "the snapshot of a decided week is gone", "no such ref", "its snapshot", _FROM_COMMIT)
     later = [as_of for as_of in refs if as_of > max(decided, default="9")]
@@ -75,8 +75,11 @@ def check_snapshot_refs(done: Checklist, env: Environment, model: str, events: l
         done.notes.append(f"weeks {', '.join(later)} have a snapshot and no decision: open, or cut from the ledger")
 
 
-def check_objects(done: Checklist, env: Environment, named: dict[str, set[str]]) -> None:
-    """Read every object that the lock files name, in the cache and in a remote that is a folder."""
+def check_objects(done: Checklist, env: Environment, named: dict[str, set[str]], half_closed: set[str]) -> None:
+    """Read every object that the lock files name, in the cache and in a remote that is a folder.
+
+    Every close pushes its outputs, so that the remote has them all, unless the last close was cut off.
+    """
     for found in objects_of(env, named):
         done.count("DVC objects", found.cache == "whole")
         done.count("DVC objects in the remote", found.remote in ("whole", "there"))
@@ -84,6 +87,9 @@ def check_objects(done: Checklist, env: Environment, named: dict[str, set[str]])
         if found.cache == found.remote == "missing":
             what = "is neither in the cache nor in the remote"
             done.add(f"DVC object {found.md5} ({outputs})", what, "missing", "its bytes", _REPEAT)
+        elif found.remote == "missing" and not half_closed:
+            where = f"DVC remote, object {found.md5} ({outputs})"
+            done.add(where, "is gone, only this home's cache has it", "missing", "its bytes", _PUSH)
         for place, state in (("cache", found.cache), ("remote", found.remote)):
             if state not in ("whole", "there", "missing"):
                 where = f"DVC {place}, object {found.md5} ({outputs})"
@@ -94,7 +100,7 @@ def _mend(place: str, found: Any) -> str:
     other = found.remote if place == "cache" else found.cache
     if other not in ("whole", "there"):
         return _REPEAT
-    return _PULL if place == "cache" else "Delete it and run `dvc push` in a clone of the branch."
+    return _PULL if place == "cache" else f"Delete it. {_PUSH}"
 
 
 def _check_version(done: Checklist, reading: Reading, commit: Commit, tree: Tree, folder: str) -> None:

@@ -18,7 +18,7 @@ from evermix.errors import ConfigError, StoreError
 from evermix.stages import STAGES, close
 from evermix.stages.durations import remember_duration
 from evermix.stages.open import open_week
-from evermix.stages.publish import project_aliases
+from evermix.stages.publish import tell_registry
 from evermix.stages.snapshots import keep_snapshot, known_weeks, lay_out_snapshot
 
 if TYPE_CHECKING:
@@ -286,7 +286,7 @@ class Loop:
 
     def _already_closed(self, as_of: str) -> dict[str, Any]:
         events = self.events()
-        project_aliases(self.env, self.store, events)
+        tell_registry(self.env, self.history, events)
         folded = {week["as_of"]: week for week in ledger.fold_weeks(events, self.model)}[as_of]
         return {"status": "already closed", **folded}
 

@@ -53,6 +53,11 @@ def folder_md5(files: Mapping[str, bytes]) -> str:
     return f"{hashlib.md5(json.dumps(listed, sort_keys=True).encode()).hexdigest()}.dir"
 
 
+def blob_id(data: bytes) -> str:
+    """Return the id under which git keeps a file of these bytes."""
+    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+
+
 def check_objects(env: Environment, named: Mapping[str, Iterable[str]]) -> Iterator[DvcObject]:
     """Yield every object that outputs need, files of folders included, with what cache and remote hold of it.
 

@@ -17,7 +17,7 @@ from evermix.records import VersionFile
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 ALIASES = ("champion", "challenger")
 _SCHEMES = ("sqlite:////", "http://", "https://", "postgresql+psycopg2://")
@@ -119,6 +119,22 @@ class Registry:
             for name, value in tags.items():
                 if found.tags.get(name) != str(value):
                     client.set_model_version_tag(model, found.version, name, str(value))
+
+    def set_witness(self, model: str, witness: Mapping[str, str]) -> None:
+        """Keep where the ledger stood (``ledger_head``, ``git_commit``, ``as_of``) as tags of the registered model.
+
+        A model of which nothing was published yet has no place for it: nothing is kept.
+        """
+        with self._talking(f"telling of the ledger of {model}") as client:
+            seen = _registered_tags(client, model)
+            for name, value in witness.items():
+                if seen is not None and seen.get(name) != value:
+                    client.set_registered_model_tag(model, name, value)
+
+    def witness(self, model: str) -> dict[str, str] | None:
+        """Return the tags that `set_witness` kept, with any others; None for a model that was never published."""
+        with self._talking(f"reading {model}") as client:
+            return _registered_tags(client, model)
 
     def state(self, model: str) -> dict[str, Any]:
         """Return ``{champion, challenger, versions: [{id, number, run_id, tags}]}``, oldest version first.
@@ -232,13 +248,23 @@ def _need_version(client: MlflowClient, model: str, version_id: str) -> ModelVer
 
 def _aliases(client: MlflowClient, model: str) -> dict[str, str]:
     """Return version id by alias; empty for a model that was never published."""
+    found = _registered(client, model)
+    numbers = found.aliases if found is not None else {}
+    ids = {alias: client.get_model_version(model, number).tags.get(ID_TAG) for alias, number in numbers.items()}
+    return {alias: known or f"number {numbers[alias]}" for alias, known in ids.items()}
+
+
+def _registered_tags(client: MlflowClient, model: str) -> dict[str, str] | None:
+    found = _registered(client, model)
+    return None if found is None else dict(found.tags)
+
+
+def _registered(client: MlflowClient, model: str) -> RegisteredModel | None:
     from mlflow import MlflowException
 
     try:
-        numbers = client.get_registered_model(model).aliases
+        return client.get_registered_model(model)
     except MlflowException as err:
         if err.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return {}
+            return None
         raise
-    ids = {alias: client.get_model_version(model, number).tags.get(ID_TAG) for alias, number in numbers.items()}
-    return {alias: known or f"number {numbers[alias]}" for alias, known in ids.items()}
