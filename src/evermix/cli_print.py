@@ -96,6 +96,8 @@ def weeks_text(outcomes: list[dict[str, Any]]) -> str:
         for o in outcomes
     ]
     text = table(["week", "decision", "verdict", "version in use", "why"], rows)
+    for outcome in outcomes:
+        text += "".join(f"\nnote on {outcome['as_of']}: {warning}" for warning in outcome.get("warnings", []))
     asked = [
         o for o in outcomes if (o.get("approval") or {}).get("state", "pending") == "pending" and o.get("approval")
     ]

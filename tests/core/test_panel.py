@@ -158,7 +158,13 @@ def test_weekly_source_is_waiting_until_a_row_of_the_week_or_later(last, waiting
     assert is_waiting(dates, model_params().source, date(2024, 1, 15)) is waiting
 
 
+@pytest.mark.parametrize("mistyped", ["2024-01-14", "2014-01-15"])  # the day before, and another year
+def test_a_date_that_may_be_the_one_waited_for_mistyped_does_not_wait(mistyped):
+    dates = parse_dates(text("2024-01-01", "2024-01-08", mistyped))
+    assert not is_waiting(dates, model_params().source, date(2024, 1, 15))
+
+
 @pytest.mark.parametrize(("last", "waiting"), [("2024-01-20", True), ("2024-01-21", False), ("2024-01-22", False)])
 def test_daily_source_is_waiting_until_the_last_day_of_the_week(last, waiting):
-    dates = parse_dates(text("2024-01-01", last))
+    dates = parse_dates(text("2024-01-08", last))
     assert is_waiting(dates, model_params(frequency="daily").source, date(2024, 1, 15)) is waiting

@@ -2,7 +2,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evermix.core.past import exchanged_now, exchanged_past, is_not_frozen, is_own_week, rewritten_columns
+from evermix.core.past import (
+    Exchange,
+    exchanged_now,
+    exchanged_past,
+    is_not_frozen,
+    is_own_week,
+    misplaced_weeks,
+    rewritten_columns,
+)
 
 WEEKS = 60
 
@@ -52,7 +60,35 @@ def test_rewritten_is_a_share_of_past_cells(column, factor, weeks, is_rewritten)
 def test_exchanged_cells_are_counted():
     now = grid()
     now.iloc[10:15, [2, 3]] = now.iloc[10:15, [3, 2]].to_numpy(copy=True)
-    assert exchanged_past(accepted(), now) == {("spend.tv", "spend.search"): 5}
+    assert exchanged_past(accepted(), now) == {("spend.tv", "spend.search"): Exchange(5, False)}
+
+
+def swap(frame, week):
+    out = frame.copy()
+    out.iloc[week, out.columns.get_indexer(["spend.tv", "spend.search"])] = frame.iloc[week][
+        ["spend.search", "spend.tv"]
+    ].to_numpy()
+    return out
+
+
+def test_one_exchanged_cell_is_a_correction_where_it_fits_no_worse():
+    pair = ("spend.tv", "spend.search")
+    assert exchanged_past(accepted(), swap(grid(), 20)) == {pair: Exchange(1, False)}
+    assert exchanged_past(swap(accepted(), 20), grid()) == {pair: Exchange(1, True)}
+    # Nobody can tell which of two columns of one size was meant: the later telling stands, and is told.
+    alike = grid().assign(**{"spend.search": grid()["spend.tv"].to_numpy()[::-1]})
+    assert exchanged_past(alike.drop(columns="rows"), swap(alike, 20)) == {pair: Exchange(1, True)}
+
+
+def test_a_past_week_that_holds_another_ones_values_is_misplaced():
+    was, now = accepted(), grid()
+    assert misplaced_weeks(was, now) == []
+    now.iloc[[10, 14]] = grid().iloc[[14, 10]].to_numpy()
+    weeks = was.index.get_level_values("week")
+    assert misplaced_weeks(was, now) == [(weeks[10], "all", weeks[14]), (weeks[14], "all", weeks[10])]
+    one_restated = grid()
+    one_restated.iloc[10, 1] = grid().iloc[14, 1]
+    assert misplaced_weeks(was, one_restated) == []
 
 
 def test_a_week_is_exchanged_where_each_value_fits_the_others_year_alone():
@@ -80,6 +116,26 @@ def test_a_repeated_week_is_seen_and_one_own_value_is_enough():
     assert not is_own_week(now).iloc[-1]
     now.iloc[-1, 1] += 1
     assert is_own_week(now).all()
+    assert not is_own_week(now, ["spend.tv", "spend.search"]).iloc[-1]
+    now.iloc[-1] = now.iloc[-50]
+    assert not is_own_week(now).iloc[-1]
+
+
+def test_round_budgets_and_pauses_that_come_again_are_weeks_of_their_own():
+    now = grid()
+    now["spend.tv"], now["spend.search"] = [0.0, 50_000.0] * (WEEKS // 2), [20_000.0, 0.0] * (WEEKS // 2)
+    assert is_own_week(now, ["spend.tv", "spend.search"]).all()
+
+
+def test_a_seasonal_pair_is_exchanged_where_only_the_last_weeks_can_tell():
+    wave = 1 + 0.4 * np.sin(np.arange(WEEKS) / 52 * 2 * np.pi)
+    rng = np.random.default_rng(2)
+    past = pd.DataFrame(
+        {"a": 100 * wave * np.exp(rng.normal(0, 0.05, WEEKS)), "b": 50 * wave * np.exp(rng.normal(0, 0.05, WEEKS))}
+    )
+    now = past.iloc[-1]
+    assert exchanged_now(past.iloc[:-1], now) == []
+    assert exchanged_now(past.iloc[:-1], pd.Series({"a": now["b"], "b": now["a"]})) == [("a", "b")]
 
 
 def test_frozen_needs_three_weeks_in_a_series_that_never_repeated():

@@ -146,6 +146,24 @@ def repeated_last(*columns: str, weeks: int = 1) -> Callable:
     return change
 
 
+def as_another_week(*columns: str, row: int = LAST, other: int) -> Callable:
+    def change(frame):
+        for column in columns or [c for c in frame if c != "week"]:
+            frame.loc[row, column] = frame.loc[other, column]
+        return frame
+
+    return change
+
+
+def exchanged_weeks(one: int, other: int) -> Callable:
+    def change(frame):
+        values = [c for c in frame if c != "week"]
+        frame.loc[[one, other], values] = frame.loc[[other, one], values].to_numpy()
+        return frame
+
+    return change
+
+
 def zipped(data: bytes) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
@@ -301,7 +319,6 @@ DATES = {
         lambda f: with_rows(list(f.columns), at=30)(f),
         "unreadable_date",
     ),
-    "blank rows at the end": (with_rows([""], [""]), "unreadable_date"),
     "footnote": (with_rows(["* preliminary"]), "unreadable_date"),
 }
 CELLS = {
@@ -387,6 +404,13 @@ DEGREE = {
     ),
     "last week repeats the one before": (repeated_last(), "stale_week"),
     "last three weeks repeat": (repeated_last(weeks=3), "stale_week"),
+    "last week is the one of a year ago": (as_another_week(other=LAST - 52), "stale_week"),
+    "media of the last week are those of the week before": (
+        as_another_week("tv_spend", "search_spend", "search_clicks", other=LAST - 1),
+        "stale_media",
+    ),
+    "two past weeks exchanged": (exchanged_weeks(20, 31), "misplaced_week"),
+    "a past week is a copy of another": (as_another_week(row=20, other=31), "misplaced_week"),
     "frozen target": (repeated_last("sales", weeks=3), "frozen", "sales"),
     "frozen spend": (repeated_last("tv_spend", weeks=4), "frozen", "tv_spend"),
 }

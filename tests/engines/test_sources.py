@@ -34,6 +34,13 @@ def test_byte_order_mark_and_quotes_are_no_part_of_a_name():
     assert table.frame.loc[2].tolist() == ["2024-01-01", "1\n2"]
 
 
+def test_two_byte_order_marks_and_rows_of_commas_alone_tell_nothing_and_shift_no_number():
+    data = b"\xef\xbb\xbf\xef\xbb\xbfweek,x\n2024-01-01,1\n,\n2024-01-08,2\n , \n,,,\n"
+    table = read_table(data, "csv")
+    assert table.frame["week"].to_dict() == {2: "2024-01-01", 4: "2024-01-08"}
+    assert keep_rows(data, "csv", table, table.frame["x"] == "2").count(b"2024") == 1
+
+
 def test_files_of_a_glob_are_joined_by_column_name_in_the_order_of_their_names(tmp_path):
     write(tmp_path / "b.csv", b"y,week,new\n2,2024-01-08,5\n")
     write(tmp_path / "a.csv", b"week,y\n2024-01-01,1\n")

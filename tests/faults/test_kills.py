@@ -152,7 +152,9 @@ def test_a_kill_inside_dvc_is_healed(lab, judge, at, call, when, repeat):
 @repeated
 @pytest.mark.parametrize("at", sampled(STEPS_OF_PUBLISHING, 4))
 def test_a_kill_at_a_step_of_the_publication_is_healed(lab, judge, at, repeat):
-    judge("kill at each step of publishing", lab.kill_at(REFIT, fault(at), save="computed"))
+    # MLflow answers that it knows the model already: that call does not return.
+    when = "before" if at.endswith("create_registered_model") else "after"
+    judge("kill at each step of publishing", lab.kill_at(REFIT, fault(at, when=when), save="computed"))
 
 
 @repeated

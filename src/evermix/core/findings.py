@@ -14,7 +14,7 @@ import pandas as pd
 from evermix.config import ModelParams
 from evermix.core.changes import masked_mondays
 from evermix.core.panel import GRID_LIMIT, WEEKDAYS, label_weekday, last_day, value_columns
-from evermix.core.past import exchanged_now, exchanged_past, rewritten_columns
+from evermix.core.past import exchanged_now, exchanged_past, misplaced_weeks, rewritten_columns
 from evermix.core.personal import hide_addresses
 from evermix.core.quality import zero_target_share
 from evermix.core.rules import CORRECT, RULES, WAIVABLE
@@ -258,9 +258,14 @@ def past_findings(reading: Reading, found: Iterable[Finding]) -> list[Finding]:
             out += [Finding("new_geo", "delivery", None, None, geo) for geo in sorted(told - known - {""})]
         rewritten = rewritten_columns(old, grid, reading.rewritten_share)
         out += [Finding("rewritten_history", "delivery", name, None, seen) for name, seen in rewritten.items()]
-        for (a, b), count in exchanged_past(old, grid).items():
-            seen = f"{count} past cell(s) of {columns[a][0]} and {columns[b][0]} exchanged"
-            out.append(Finding("swapped_columns", "delivery", a, None, seen))
+        for (a, b), exchange in exchanged_past(old, grid).items():
+            seen = f"{exchange.cells} past cell(s) of {columns[a][0]} and {columns[b][0]} exchanged"
+            rule = "exchange_corrected" if exchange.is_correction else "swapped_columns"
+            out.append(Finding(rule, "delivery", a, None, seen))
+        place = {key: number for number, key in enumerate(grid.index)}
+        for week, geo, told in misplaced_weeks(old, grid):
+            seen = f"the values of {told.date().isoformat()}"
+            out.append(Finding("misplaced_week", "week", None, place[week, geo], seen))
     return out + _swapped_now(reading, grid)
 
 

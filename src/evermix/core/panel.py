@@ -97,13 +97,19 @@ def last_day(week: date, week_start: str) -> date:
 def is_waiting(dates: pd.Series, source: SourceParams, as_of: date) -> bool:
     """Return whether the source has not come to week ``as_of``, or not to its last day where rows are daily.
 
-    An unreadable date might be the one waited for, so then the week is not waiting but faulty.
+    A date that cannot be read, lies on another day of the week than the others should, or leaves a week out might be
+    the one waited for, mistyped: then the week is not waiting but faulty.
     """
     if dates.empty or bool(dates.isna().any()):
         return False
+    weeks = week_of(dates, source.week_start)
+    if bool((weeks.drop_duplicates().sort_values().diff() > pd.Timedelta(weeks=1)).any()):
+        return False
     if source.frequency == "daily":
         return bool(dates.max() < pd.Timestamp(last_day(as_of, source.week_start)))
-    return bool(week_of(dates, source.week_start).max() < pd.Timestamp(as_of))
+    if bool((dates.dt.weekday != WEEKDAYS.index(label_weekday(source))).any()):
+        return False
+    return bool(weeks.max() < pd.Timestamp(as_of))
 
 
 def whole_weeks(dates: pd.Series, source: SourceParams) -> dict[str, str | None]:

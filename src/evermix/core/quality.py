@@ -59,7 +59,7 @@ def is_not_negative(text: pd.Series) -> pd.Series:
 
 def keeps_digits(text: pd.Series) -> pd.Series:
     """Cells that are not in a spreadsheet's short scientific form (1.03E+05), which drops digits."""
-    return ~text.str.strip().str.fullmatch(r"[+-]?[0-9](\.[0-9]{1,5})?E\+[0-9]{2,3}").astype(bool)
+    return ~text.str.strip().str.fullmatch(r"[+-]?[0-9](\.[0-9]{1,5})?[Ee]\+[0-9]{2,3}").astype(bool)
 
 
 def is_filled(text: pd.Series) -> pd.Series:

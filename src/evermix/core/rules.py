@@ -189,8 +189,26 @@ RULES = {
         "Check the order of columns in the export.",
         waivable=True,
     ),
+    "exchange_corrected": Rule(
+        "two columns exchanged values of the last accepted delivery, and fit no worse now",
+        "each its own, as it was accepted",
+        "Check which delivery was right.",
+        "warning",
+    ),
+    "misplaced_week": Rule(
+        "a past week now holds what another week held",
+        "its own values, as in the last accepted delivery",
+        "Check the order of rows and dates in the export; if it is true, waive this fault.",
+        waivable=True,
+    ),
     "stale_week": Rule(
-        "the week repeats the one before in every column", "values of its own", "Refresh the export.", waivable=True
+        "the week repeats an earlier one in every column", "values of its own", "Refresh the export.", waivable=True
+    ),
+    "stale_media": Rule(
+        "all media of the week repeat an earlier one",
+        "values of its own, in channels that hardly ever repeat one",
+        "Refresh the export of spend; if it is true, waive this fault.",
+        waivable=True,
     ),
     "frozen": Rule(
         f"the same value for {FROZEN_WEEKS} weeks or more, in a column that never repeated one",

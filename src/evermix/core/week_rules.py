@@ -23,9 +23,21 @@ def calendar_rules(reading: Reading) -> dict[str, dict[str, Mask]]:
             "missing_week": _fixed(some_geo_told),
             "missing_geo_week": _fixed(told | ~some_geo_told),
             "duplicate_row": _fixed(grid["rows"] <= (grid["days"] if daily else 1)),
+            "stale_media": _fixed(_has_media_of_its_own(reading)),
         }
     }
     return rules | ({"days": {"missing_days": _fixed(~told | (grid["days"] == 7))}} if daily else {})
+
+
+def _has_media_of_its_own(reading: Reading) -> pd.Series:
+    """Return False where new spend and exposure are an earlier week's and the rest is not (that is `stale_week`)."""
+    grid = reading.grid
+    media = [str(name) for name in grid if str(name).startswith(("spend.", "exposure."))]
+    new = pd.Series(False, index=grid.index)
+    for name in media:
+        accepted = reading.accepted(name)
+        new |= quality.newest_cells(quality.changed_cells(grid[name], accepted), accepted)
+    return ~new | is_own_week(grid, media) | ~is_own_week(grid)
 
 
 def target_rules(reading: Reading) -> dict[str, Mask]:

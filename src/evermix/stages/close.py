@@ -69,10 +69,17 @@ def run(env: Environment, history: History, params: ModelParams, at: str) -> dic
         "as_of": as_of,
         "decision": outcome.decision.decision,
         "reasons": outcome.decision.reasons,
+        "warnings": _warnings(store),
         "verdict": outcome.verdict.verdict if version is not None and outcome.verdict else None,
         "version": closing.promoted or before["champion"],
         "approval": closing.question if closing.asked else None,
     }
+
+
+def _warnings(store: Store) -> list[str]:
+    """Return in words what the contract noticed in a delivery and let pass."""
+    report = read_json(store.validated / "report.json")
+    return [f"{w['where']}: {w['what']}: {w['value']}, expected {w['expected']}" for w in report["warnings"]]
 
 
 def commit_closed(history: History, events: list[ledger.Event], subject: str, what: str) -> None:

@@ -141,11 +141,13 @@ def _refuse_a_bomb(columns: int = 0, cells: int = 0, size: int = 0) -> None:
 
 def _read_csv(data: bytes) -> Table:
     _refuse_a_bomb(size=len(data))
-    records = list(_records(_decode(data).removeprefix("\ufeff")))
+    records = list(_records(_decode(data).lstrip("\ufeff")))
     if not records:
         raise DataError("the file is empty, expected a header and rows. Deliver the file again.")
     header = [name.strip() for name in records[0][2]]
-    body = records[1:]
+    # A row of nothing but commas, which spreadsheets leave below a table, tells nothing; the others keep their numbers.
+    numbered = [(number, one) for number, one in enumerate(records[1:], 2) if any(cell.strip() for cell in one[2])]
+    body = [one for _, one in numbered]
     ragged = [(stop, len(cells)) for _, stop, cells in body if len(cells) != len(header)]
     if ragged:
         shown = "; ".join(f"line {line} has {found}" for line, found in ragged[:_LONGEST_LIST])
@@ -156,7 +158,7 @@ def _read_csv(data: bytes) -> Table:
                 ", without a line above the header."
             )
         raise DataError(f"{len(ragged)} row(s) do not have the header's {len(header)} fields: {shown}. {why}")
-    index = pd.RangeIndex(2, 2 + len(body))
+    index = pd.Index([number for number, _ in numbered], dtype="int64")
     frame = pd.DataFrame([cells for _, _, cells in body], index=index, columns=header, dtype="str")
     return Table(frame, tuple((start, stop) for start, stop, _ in body))
 
