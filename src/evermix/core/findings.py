@@ -263,8 +263,8 @@ def past_findings(reading: Reading, found: Iterable[Finding]) -> list[Finding]:
             rule = "exchange_corrected" if exchange.is_correction else "swapped_columns"
             out.append(Finding(rule, "delivery", a, None, seen))
         place = {key: number for number, key in enumerate(grid.index)}
-        for week, geo, told in misplaced_weeks(old, grid):
-            seen = f"the values of {told.date().isoformat()}"
+        for week, geo, other in misplaced_weeks(old, grid):
+            seen = f"the values of {other.date().isoformat()}"
             out.append(Finding("misplaced_week", "week", None, place[week, geo], seen))
     return out + _swapped_now(reading, grid)
 

@@ -179,7 +179,7 @@ def exchanged_now(past: pd.DataFrame, now: pd.Series) -> list[tuple[str, str]]:
     names = [str(c) for c in year]
     usable = [c for c in names if year[c].notna().sum() >= _MIN_HISTORY_WEEKS and year[c].min() >= 0 and now[c] >= 0]
     low, high = year[usable].min(), year[usable].max()
-    logs = np.log(year[usable].where(year[usable] > 0))
+    logs = year[usable].where(year[usable] > 0).apply(np.log)
     centre, spread = logs.mean(), logs.std().clip(lower=_LEAST_SD)
 
     def is_far(column: str, value: float) -> bool:
