@@ -1,4 +1,4 @@
-"""A webhook on loopback: keeps what it was sent, and answers with the code that it is told to."""
+"""A webhook and a mail server on loopback: they keep what they were sent."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import StreamRequestHandler, ThreadingTCPServer
 from typing import Any
 
 
@@ -48,6 +51,45 @@ def receiver() -> Iterator[Receiver]:
         thread.start()
         try:
             yield box
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def mail_server(refuse: str = "") -> Iterator[tuple[int, list[EmailMessage]]]:
+    """Give the port of an SMTP server (RFC 5321, no encryption) and the mails that it took.
+
+    ``refuse`` is a recipient whose mail it does not take.
+    """
+    mails: list[EmailMessage] = []
+
+    class Handler(StreamRequestHandler):
+        def handle(self) -> None:
+            self._say("220 loopback")
+            while line := self.rfile.readline().decode().strip():
+                match line.split(" ")[0].upper():
+                    case "DATA":
+                        self._say("354 go on")
+                        body = b"".join(iter(self.rfile.readline, b".\r\n"))
+                        mails.append(message_from_bytes(body, policy=policy.default))
+                        self._say("250 taken")
+                    case "RCPT" if refuse and refuse in line:
+                        self._say("550 no such mailbox")
+                    case "QUIT":
+                        self._say("221 bye")
+                        return
+                    case _:
+                        self._say("250 loopback")
+
+        def _say(self, line: str) -> None:
+            self.wfile.write(f"{line}\r\n".encode())
+
+    with ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_address[1], mails
         finally:
             server.shutdown()
             thread.join()

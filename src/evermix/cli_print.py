@@ -170,6 +170,9 @@ def _model_text(m: dict[str, Any]) -> str:
         lines.append("  last week  none decided yet")
     if asked:
         lines.append(f"  waits for  a person: {asked['version']} ({'; '.join(asked['reasons'])})")
+    for what, order in (("frozen by", m["frozen"]), ("refit of", m["refit_asked"])):
+        if order is not None:
+            lines.append(f"  {what.ljust(9)}  {order['by']}: {order['reason']}")
     for fault in m["ledger"]["faults"]:
         lines.append(f"  LEDGER     {fault}")
     for text in m["registry"] or []:

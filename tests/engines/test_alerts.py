@@ -1,7 +1,9 @@
 """Apprise against a real webhook on loopback: what arrives, what a failure says, and that no secret is told."""
 
+import html
+
 import pytest
-from receiver import receiver
+from receiver import mail_server, receiver
 
 from evermix.core.overdue import run_overdue
 from evermix.engines.alerts import send
@@ -81,3 +83,20 @@ def test_a_url_of_no_service_is_a_config_error_without_the_rest_of_the_url():
     with pytest.raises(ConfigError, match="jsno://") as caught:
         send("jsno://user:hidden@host", "route x", ALERT)
     assert "hidden" not in str(caught.value)
+
+
+def test_a_mail_holds_what_happened_what_to_do_the_link_and_the_event_id():
+    with mail_server() as (port, mails):
+        send(f"mailto://127.0.0.1:{port}/?mode=insecure&from=evermix@x.org&to=ada@x.org", "route x", ALERT)
+    (mail,) = mails
+    assert mail["subject"] == ALERT.subject()
+    assert "ada@x.org" in mail["to"]
+    text = mail.get_body(("plain", "html")).get_content()
+    for part in (ALERT.action, ALERT.link, ALERT.id):
+        assert " ".join(part.split()) in " ".join(html.unescape(text).split())
+
+
+def test_a_mail_that_the_server_does_not_take_is_a_service_error():
+    with mail_server(refuse="ada@x.org") as (port, mails), pytest.raises(ServiceError, match="route x"):
+        send(f"mailto://127.0.0.1:{port}/?mode=insecure&from=evermix@x.org&to=ada@x.org", "route x", ALERT)
+    assert mails == []

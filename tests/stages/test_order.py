@@ -49,6 +49,9 @@ def test_a_frozen_model_is_watched_and_not_fitted(project):
     assert order(project, "freeze")["status"] == "frozen"
     assert order(project, "freeze")["status"] == "already frozen"
     assert "waits until" in order(project, "refit")["status"]
+    (status,) = project.run("status", "--model", MODEL, "--no-registry")
+    signed = {"by": "ada", "reason": "checked with the shop"}
+    assert (status["frozen"], status["refit_asked"]) == (signed, signed)
     week = project.week(monday(1))
     assert week["decision"] == "keep" and week["reasons"][0] == "frozen by ada: checked with the shop"
     assert order(project, "unfreeze")["status"] == "unfrozen"
@@ -60,6 +63,8 @@ def test_a_refit_that_was_asked_for_is_rehearsed_and_carried_out_by_the_next_wee
     assert (told["decision"], told["fits"]) == ("refit", True) and told["expected_seconds"] > 0
     week = project.week(monday(2))
     assert week["decision"] == "refit" and week["reasons"] == ["asked for by ada: checked with the shop"]
+    (status,) = project.run("status", "--model", MODEL, "--no-registry")
+    assert (status["frozen"], status["refit_asked"]) == (None, None)
     project.deliver(monday(3))
     assert rehearse(project, monday(3))["decision"] == "keep"
 

@@ -27,7 +27,7 @@ def orders_for(events: Sequence[Event], as_of: str, snapshot: str) -> dict[str, 
         ``waivers``: names of rules; ``frozen`` and ``refit``: ``{by, reason}`` or None.
     """
     waived = {e["fault"] for e in events if e["event"] == "waiver" and (e["as_of"], e["snapshot"]) == (as_of, snapshot)}
-    return {"waivers": sorted(waived), "frozen": frozen_by(events), "refit": _asked_refit(events)}
+    return {"waivers": sorted(waived), "frozen": frozen_by(events), "refit": refit_asked_by(events)}
 
 
 def frozen_by(events: Sequence[Event]) -> dict[str, str] | None:
@@ -53,8 +53,8 @@ def obey(decision: DecisionName, reasons: Sequence[str], orders: Mapping[str, An
     return decision, list(reasons)
 
 
-def _asked_refit(events: Sequence[Event]) -> dict[str, str] | None:
-    """A request holds until a fit has come out of it: one verdict after it, whatever it was."""
+def refit_asked_by(events: Sequence[Event]) -> dict[str, str] | None:
+    """Return who asked for a refit and why; it holds until a fit has come out of it: one verdict, whatever it was."""
     asked = [place for place, event in enumerate(events) if event["event"] == "refit_request"]
     if not asked or any(event["event"] == "verdict" for event in events[asked[-1] :]):
         return None

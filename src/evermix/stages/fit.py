@@ -44,14 +44,17 @@ def run(store: Store, params: ModelParams) -> dict[str, Any]:
 def _reporter(label: str) -> Callable[[int, int], None]:
     """Return a callback that tells a terminal, or a log in steps of 10 %, how far sampling is."""
     ends, step = ("\r", 1) if sys.stderr.isatty() else ("\n", 10)
-    said = -1
+    said, before, name = -1, 0, label
 
     def report(done: int, total: int) -> None:
-        nonlocal said
+        nonlocal said, before, name
+        if done < before:
+            name = f"{label}, second try with longer tuning since the first did not converge"
+        before = done
         percent = 100 * done // total // step * step
         if percent != said:
             said = percent
-            sys.stderr.write(f"{label}: {percent} %{ends if percent < 100 else chr(10)}")
+            sys.stderr.write(f"{name}: {percent} %{ends if percent < 100 else chr(10)}")
             sys.stderr.flush()
 
     return report

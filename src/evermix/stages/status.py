@@ -8,6 +8,7 @@ from typing import Any
 
 from evermix.config import Environment, Params
 from evermix.core import ledger
+from evermix.core.orders import frozen_by, refit_asked_by
 from evermix.engines.history import read_branch_file
 from evermix.stages.publish import branch_events, registry_disagreements
 
@@ -21,7 +22,7 @@ def history(env: Environment, models: list[str]) -> list[dict[str, Any]]:
 def status(
     env: Environment, params: Params, models: list[str], today: date, ask_registry: bool
 ) -> list[dict[str, Any]]:
-    """Return one object per model: champion, freshness, pending approval, last decision, disagreements.
+    """Return one object per model: champion, freshness, pending approval, last decision, orders, disagreements.
 
     Parameters
     ----------
@@ -34,7 +35,6 @@ def status(
 
 
 def _status_of(env: Environment, params: Params, model: str, today: date, ask_registry: bool) -> dict[str, Any]:
-
     events = branch_events(env, model)
     pointer = read_branch_file(env, model, f"live/{model}/champion.json")
     champion = json.loads(pointer) if pointer else None
@@ -55,6 +55,8 @@ def _status_of(env: Environment, params: Params, model: str, today: date, ask_re
         "last_decision": {key: last[key] for key in ("as_of", "decision", "reasons", "verdict", "version", "at")}
         if last
         else None,
+        "frozen": frozen_by(events),
+        "refit_asked": refit_asked_by(events),
         "weeks": len(weeks),
         "ledger": {"events": len(events), "head": ledger.head(events), "faults": ledger.faults(events)},
         "registry": registry_disagreements(env, model) if ask_registry and events else None,
