@@ -2,9 +2,13 @@ import hashlib
 import json
 from datetime import date
 
+import pandas as pd
 import pytest
+from corrupt.corruptions import parquet_bytes
 from deliveries import AS_OF, csv_bytes, daily_text, model_params, weekly_text
 
+from evermix.engines.contract import check
+from evermix.engines.sources import read_table
 from evermix.errors import ConfigError, ServiceError
 from evermix.stages.ingest import take_snapshot
 
@@ -41,6 +45,23 @@ def test_same_answer_again_leaves_the_folder_alone_and_another_replaces_it(feed,
     assert take_snapshot(params, feed(weekly_text()), AS_OF, folder).status == "unchanged"
     assert (folder / "about.json").stat().st_mtime_ns == before
     assert take_snapshot(params, feed(weekly_text().iloc[1:]), AS_OF, folder).status == "taken"
+
+
+@pytest.mark.parametrize("format", ["csv", "parquet"])
+def test_personal_data_are_not_kept_and_the_report_is_the_same(tmp_path, format):
+    frame = weekly_text().assign(contact=[f"jane{i}@example.com" for i in range(60)], customer_id="4711")
+    frame.loc[20, "promo"] = "ada@example.com"
+    feed, params = tmp_path / "feed", model_params(format=format)
+    feed.write_bytes(csv_bytes(frame) if format == "csv" else parquet_bytes(frame))
+    assert take_snapshot(params, str(feed), AS_OF, tmp_path / "s").rows == 60
+    kept = read_table((tmp_path / "s" / f"data.{format}").read_bytes(), format).frame
+    assert not kept.apply(lambda text: text.str.contains("@|4711")).any(axis=None)
+    same = [c for c in frame if c not in ("contact", "customer_id", "promo")]
+    pd.testing.assert_frame_equal(kept[same], frame[same], check_index_type=False)
+    assert kept["promo"].eq(frame["promo"]).sum() == 59
+    reports = [check(told, "m", params, AS_OF, None).report.model_dump() for told in (frame, kept)]
+    told = [[f for f in report["faults"] if f["rule"] == "personal_data"] for report in reports]
+    assert told[0] == told[1] and len(told[0]) == 3
 
 
 def test_rows_of_later_weeks_are_cut(feed, tmp_path):

@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from evermix.core.panel import parse_dates
+from evermix.core.panel import PLAIN_NUMBER, parse_dates
 
 _EMAIL = r"[^\s@,;<>]+@[^\s@,;<>]+\.[A-Za-z]{2,}"
 _CONTENT = {
@@ -21,6 +21,7 @@ _CONTENT = {
     r"|^\(?[0-9]{3}\)?[ -][0-9]{3}-[0-9]{4}$",
     "bank accounts": r"^[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?$",
 }
+_BY_CONTENT = tuple(_CONTENT)
 # Words of a column name that no aggregated feed has, whatever the cells hold.
 _NAMES = re.compile(
     r"(first|last|full|sur|given|family|middle|maiden|customer|contact|user|person|buyer|recipient)_?name"
@@ -49,6 +50,23 @@ def hide_addresses(text: str) -> str:
     return re.sub(_EMAIL, "[e-mail address]", text) if "@" in text else text
 
 
+def without_personal_data(frame: pd.DataFrame, allowed: Collection[str]) -> pd.DataFrame | None:
+    """Return a delivery with why it was not kept in the place of each cell of a personal column; None without one.
+
+    `personal_columns` gives the same answer for both, so that a report is the same and the data need not be stored.
+    """
+    found = personal_columns(frame, allowed)
+    if not found:
+        return None
+    out = []
+    for name, text in frame.items():
+        why = found.get(str(name))
+        # One address among numbers costs its cell; a column of people costs them all.
+        kept = text.str.strip().eq("") | ((why or "").endswith(_BY_CONTENT) & text.str.fullmatch(PLAIN_NUMBER))
+        out.append(text if why is None else text.where(kept, f"[not kept: {why}]"))
+    return pd.concat(out, axis=1)
+
+
 def personal_columns(frame: pd.DataFrame, allowed: Collection[str]) -> dict[str, str]:
     """Return, by column name, why it looks personal; never the personal data themselves.
 
@@ -67,6 +85,8 @@ def personal_columns(frame: pd.DataFrame, allowed: Collection[str]) -> dict[str,
 
 
 def _why_personal(name: str, text: pd.Series) -> str | None:
+    if len(told := text[text.str.startswith("[not kept: ")]):
+        return str(told.iloc[0]).removeprefix("[not kept: ").removesuffix("]")
     words = words_of(name)
     joined = "_".join(words)
     if _NAMES.fullmatch(joined) and not _ALSO_MEDIA.fullmatch(joined):

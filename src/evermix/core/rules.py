@@ -140,7 +140,7 @@ RULES = {
     "personal_data": Rule(
         "a column that looks like personal data",
         "none, unless validation.personal_data_allowed names the column",
-        "Drop the column from the export; delete the file where it was stored.",
+        "Drop the column from the export, or allow it by name. evermix kept none of its values.",
     ),
     "mixed_currency": Rule(
         "several currencies in one history",

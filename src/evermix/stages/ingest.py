@@ -10,7 +10,8 @@ import pandas as pd
 
 from evermix.config import Environment, ModelParams, SourceParams
 from evermix.core.panel import is_waiting, parse_dates, week_of, whole_weeks
-from evermix.engines.sources import Delivery, fetch, keep_rows, read_table
+from evermix.core.personal import without_personal_data
+from evermix.engines.sources import Delivery, fetch, keep_rows, read_table, table_bytes
 from evermix.engines.store import fresh_folder, hash_bytes, read_json, write_bytes, write_json
 from evermix.errors import ConfigError, NotDelivered
 from evermix.records import Record
@@ -50,6 +51,7 @@ def take_snapshot(
 
     A plan of the weeks to come, where one was delivered, is written beside them as ``plan.csv``.
 
+    Of a column that looks personal no value is kept: why it does stands in each cell, and validate refuses it.
     Rows of weeks after ``as_of`` are cut, so that a past week sees what it could have seen; rows without a readable
     date stay, for validate to report, and so do targets of weeks that have not begun on the day of arrival.  A folder
     that already holds the same bytes is left alone.
@@ -126,13 +128,18 @@ def _cut(
     if delivery.rows is None:
         return delivery.data, 0, False, unknown
     table = read_table(delivery.data, delivery.format)
+    private = without_personal_data(table.frame, params.validation.personal_data_allowed)
     column = params.columns.date
     if list(table.frame.columns).count(column) != 1:
-        return delivery.data, 0, False, unknown
+        data = delivery.data if private is None else table_bytes(private, delivery.format)
+        return data, 0, False, unknown
     dates = parse_dates(table.frame[column])
     weeks = week_of(dates, params.source.week_start)
     keep = ~(weeks > pd.Timestamp(as_of)) | _is_from_the_future(table.frame, weeks, params, today)
-    data = keep_rows(delivery.data, delivery.format, table, keep)
+    if private is None:
+        data = keep_rows(delivery.data, delivery.format, table, keep)
+    else:
+        data = table_bytes(private[keep], delivery.format)
     # A date told twice may be the one waited for, mistyped.
     waiting = is_waiting(dates, params.source, as_of) and not table.frame.duplicated(_keys(table.frame, params)).any()
     return data, int((~keep).sum()), waiting, whole_weeks(dates, params.source)

@@ -76,6 +76,16 @@ def keep_rows(data: bytes, format: str, table: Table, keep: pd.Series) -> bytes:
     return "".join(line for number, line in enumerate(lines) if number not in dropped).encode("utf-8")
 
 
+def table_bytes(frame: pd.DataFrame, format: str) -> bytes:
+    """Return cells of text as a file of the format; `read_table` gives the same cells again."""
+    if format == "csv":
+        return frame.to_csv(index=False, lineterminator="\n").encode("utf-8")
+    import pyarrow as pa
+
+    columns = [pa.array(frame.iloc[:, place].to_list(), pa.string()) for place in range(frame.shape[1])]
+    return _parquet_bytes(pa.Table.from_arrays(columns, names=[str(name) for name in frame]))
+
+
 def panel_bytes(panel: pd.DataFrame) -> bytes:
     """Return a table as Parquet; the same table gives the same bytes."""
     import pyarrow as pa
