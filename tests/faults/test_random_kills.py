@@ -59,4 +59,5 @@ def test_a_replay_killed_at_random_moments_ends_as_the_undisturbed_one(undisturb
     project.root, project.home, project.variables = root / "bench" / "project", root / "bench" / "home", {}
     kills = replay(project, dice=random.Random(100 + repeat))
     assert kills > 0
+    assert project.run("verify", "--model", MODEL)["clean"] is True
     judge(f"random kills in a replay of {WEEKS} weeks", compare(observe(project.home), reference), faults=kills)
