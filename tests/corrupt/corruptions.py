@@ -9,12 +9,14 @@ import json
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import pandas as pd
 from deliveries import csv_bytes
 
 LAST, FIRST_ROW = 61, 2  # row numbers of a spreadsheet
+AMOUNTS = ("sales", "tv_spend", "search_spend", "search_clicks")
 TODAY_PLUS = "2031-03-03"
 
 
@@ -404,6 +406,22 @@ DEGREE = {
     ),
     "last week repeats the one before": (repeated_last(), "stale_week"),
     "last three weeks repeat": (repeated_last(weeks=3), "stale_week"),
+    "last week is told by two days": (
+        lambda f: reduce(lambda g, name: scaled(name, 2 / 7, LAST)(g), AMOUNTS, f),
+        "short_week",
+    ),
+    "one spend copied over another in the last week": (
+        lambda f: f.assign(tv_spend=[*f["tv_spend"][:-1], f["search_spend"].iloc[-1]]),
+        "copied_column",
+        "tv_spend",
+    ),
+    "ten weeks of a spend moved by one": (
+        lambda f: f.assign(tv_spend=[*f["tv_spend"][:50], *f["tv_spend"][49:59]]),
+        "misplaced_week",
+        "tv_spend",
+    ),
+    "five past weeks of a spend in pence": (scaled("tv_spend", 100, 30, 34), "rewritten_history", "tv_spend"),
+    "ten past weeks of a target zero": (scaled("sales", 0, 10, 19), "rewritten_history", "sales"),
     "last week is the one of a year ago": (as_another_week(other=LAST - 52), "stale_week"),
     "media of the last week are those of the week before": (
         as_another_week("tv_spend", "search_spend", "search_clicks", other=LAST - 1),

@@ -13,8 +13,9 @@ import pandas as pd
 
 from evermix.config import ModelParams
 from evermix.core.changes import masked_mondays
+from evermix.core.newest import copied_columns, exchanged_now
 from evermix.core.panel import GRID_LIMIT, WEEKDAYS, label_weekday, last_day, value_columns
-from evermix.core.past import exchanged_now, exchanged_past, misplaced_weeks, rewritten_columns
+from evermix.core.past import exchanged_past, misplaced_weeks, moved_columns, rewritten_columns
 from evermix.core.personal import hide_addresses
 from evermix.core.quality import zero_target_share
 from evermix.core.rules import CORRECT, RULES, WAIVABLE
@@ -262,6 +263,8 @@ def past_findings(reading: Reading, found: Iterable[Finding]) -> list[Finding]:
             seen = f"{exchange.cells} past cell(s) of {columns[a][0]} and {columns[b][0]} exchanged"
             rule = "exchange_corrected" if exchange.is_correction else "swapped_columns"
             out.append(Finding(rule, "delivery", a, None, seen))
+        moved = moved_columns(old, grid)
+        out += [Finding("misplaced_week", "delivery", name, None, seen) for name, seen in moved.items()]
         place = {key: number for number, key in enumerate(grid.index)}
         for week, geo, other in misplaced_weeks(old, grid):
             seen = f"the values of {other.date().isoformat()}"
@@ -270,7 +273,7 @@ def past_findings(reading: Reading, found: Iterable[Finding]) -> list[Finding]:
 
 
 def _swapped_now(reading: Reading, grid: pd.DataFrame) -> list[Finding]:
-    """Return the new weeks in which two columns hold each other's values, as far as their distributions tell."""
+    """Return the new weeks in which two columns hold each other's values, as far as can be told, or one value."""
     columns = value_columns(reading.params.columns)
     names = [name for name in grid if name in columns and not str(name).startswith("event.")]
     weeks = grid.index.get_level_values("week")
@@ -283,6 +286,8 @@ def _swapped_now(reading: Reading, grid: pd.DataFrame) -> list[Finding]:
             for a, b in exchanged_now(rows.loc[inner, names], values):
                 seen = f"{columns[a][0]} {values[a]:g}, {columns[b][0]} {values[b]:g}: each fits the other's past year"
                 out.append(Finding("swapped_columns", "week", str(a), place[key], seen))
+            for a, b in copied_columns(rows.loc[inner, names], values):
+                out.append(Finding("copied_column", "week", a, place[key], f"{values[a]:g}, as {columns[b][0]}"))
     return out
 
 

@@ -1,36 +1,29 @@
-"""What a delivery does to what was accepted before: histories rewritten, columns swapped, weeks repeated.
+"""What a delivery does to what was accepted before: histories rewritten, columns exchanged, weeks misplaced.
 
 Panels in, places out; ``core/rules.py`` words them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
+from evermix.core.newest import TELLING_COLUMNS, telling_columns
+
 # A twentieth of a percent is rounding; a percent is somebody's correction.
 _TOLERANCE = 0.01
 # Below so many changed cells a short history would be "rewritten" by an ordinary correction.
 _MIN_CHANGED = 8
+# Three cells times ten are no chance.
+_MIN_SCALED = 3
+_MIN_MOVED = 3
+_MOVED_SHARE = 0.8
 ONE_FACTOR_SHARE = 0.9
 # A corrected rate of a supplier moves a channel by a factor like these; pence and thousands move it further.
 _ORDINARY_FACTOR = 3.0
-_YEAR_WEEKS = 52
-_MIN_HISTORY_WEEKS = 26
-FROZEN_WEEKS = 3
-# Both columns must lie this many sd (of logs) outside what they were, and inside what the other was.
-_FAR_SD = 3.0
-_NEAR_SD = 2.0
-_RECENT_WEEKS = 4
-# Of logs: a column that never moved is known to two percent.
-_LEAST_SD = 0.02
-# Two columns that tell weeks apart do not both repeat by chance.
-_TELLING_COLUMNS = 2
-_TELLING_SHARE = 0.9
 # As many exchanged cells may be a correction; of more, somebody would write.
 _FEW_CELLS = 2
 # In sd of the two columns; the neighbours of a week are no better known than that.
@@ -75,14 +68,33 @@ def rewritten_columns(accepted: pd.DataFrame, grid: pd.DataFrame, limit: float) 
         # Where most weeks are 0, only the others can tell.
         is_idle = (was == 0) & (now == 0) & str(name).startswith(("spend.", "exposure.", "event."))
         asked = ~np.isnan(was) & ~is_idle
-        changed = asked & ~np.isclose(was, now, rtol=_TOLERANCE, atol=0.0)
+        # A millionth of the usual value is a rounded zero.
+        dust = 1e-6 * float(np.nanmedian(np.abs(was[was != 0]))) if (was[~np.isnan(was)] != 0).any() else 0.0
+        changed = asked & ~np.isclose(was, now, rtol=_TOLERANCE, atol=dust)
+        if (power := _power_of_ten(was[changed], now[changed])) is not None:
+            out[str(name)] = f"{changed.sum()} of {asked.sum()} past cells times {power:g}"
+            continue
         if changed.sum() < _MIN_CHANGED:
+            continue
+        if (emptied := int((changed & (now == 0)).sum())) >= _MIN_CHANGED:
+            out[str(name)] = f"{emptied} of {asked.sum()} past cells became 0"
             continue
         share = changed.sum() / asked.sum()
         due = ONE_FACTOR_SHARE if is_media and _is_one_ordinary_factor(was[changed], now[changed]) else limit
         if share >= due:
             out[str(name)] = f"{changed.sum()} of {asked.sum()} past cells changed"
     return out
+
+
+def _power_of_ten(was: np.ndarray, now: np.ndarray) -> float | None:
+    """Return 10, 100, 0.1 ... where that is what changed cells were multiplied by: a unit, and no correction."""
+    usable = (was > 0) & (now > 0)
+    if usable.sum() < _MIN_SCALED or usable.sum() < ONE_FACTOR_SHARE * len(was):
+        return None
+    exponents = np.log10(now[usable] / was[usable])
+    power = round(float(np.median(exponents)))
+    is_one = np.isclose(exponents, power, rtol=0.0, atol=_TOLERANCE / 2).mean() >= ONE_FACTOR_SHARE
+    return 10.0**power if power and is_one else None
 
 
 def _is_one_ordinary_factor(was: np.ndarray, now: np.ndarray) -> bool:
@@ -127,17 +139,18 @@ def _fits_no_worse(old: pd.DataFrame, new: pd.DataFrame, names: list[str], cells
 
 
 def misplaced_weeks(accepted: pd.DataFrame, grid: pd.DataFrame) -> list[tuple[pd.Timestamp, str, pd.Timestamp]]:
-    """Return past weeks that now hold what another week of their geo held: ``(week, geo, that week)``.
+    """Return weeks that hold what another week of their geo held when it was accepted: ``(week, geo, that week)``.
 
-    Asked of weeks in which at least two columns that tell weeks apart changed, each to the other week's value.
+    Asked of weeks, new ones too, in which at least two columns that tell weeks apart have another value than then.
     """
-    old, new = _shared(accepted, grid)
-    telling = [n for n in _telling(old) if n in new]
-    if len(telling) < _TELLING_COLUMNS:
+    new = grid[grid["rows"] > 0]
+    telling = [n for n in telling_columns(accepted) if n in new]
+    if len(telling) < TELLING_COLUMNS:
         return []
-    old, new = old[telling], new[telling]
-    changed = ~np.isclose(old, new, rtol=_TOLERANCE, atol=0.0, equal_nan=True) & new.notna() & (new != 0)
-    moved = new[changed.sum(axis=1) >= _TELLING_COLUMNS]
+    old, new = accepted[telling], new[telling]
+    was = old.reindex(new.index)
+    changed = ~np.isclose(was, new, rtol=_TOLERANCE, atol=0.0, equal_nan=True) & new.notna() & (new != 0)
+    moved = new[changed.sum(axis=1) >= TELLING_COLUMNS]
     places: dict[tuple[object, ...], pd.Timestamp] = {}
     for (week, geo), values in zip(old.index, old.to_numpy(float), strict=True):
         places.setdefault((geo, *values), week)
@@ -149,116 +162,19 @@ def misplaced_weeks(accepted: pd.DataFrame, grid: pd.DataFrame) -> list[tuple[pd
     return out
 
 
-def _telling(panel: pd.DataFrame) -> list[str]:
-    """Return the columns whose values hardly ever come twice, so that one of them names its week."""
-    out = []
-    for name in panel:
-        values = panel[name].to_numpy(float)
-        used = values[~np.isnan(values) & (values != 0)]
-        if len(used) >= _MIN_HISTORY_WEEKS and len(np.unique(used)) >= _TELLING_SHARE * len(used):
-            out.append(str(name))
+def moved_columns(accepted: pd.DataFrame, grid: pd.DataFrame) -> dict[str, str]:
+    """Return in words which columns now tell, in weeks of the past, what they told of the week before or after."""
+    old, new = _shared(accepted, grid)
+    out = {}
+    for name in (n for n in telling_columns(old) if n in new):
+        was, now = old[name].unstack("geo"), new[name].unstack("geo")
+        changed = ~np.isclose(was, now, rtol=_TOLERANCE, atol=0.0, equal_nan=True) & now.ne(0).to_numpy()
+        changed &= now.notna().to_numpy()
+        for weeks, where in ((1, "before"), (-1, "after")):
+            moved = int((changed & np.isclose(now, was.shift(weeks), rtol=1e-9, atol=0.0)).sum())
+            if moved >= _MIN_MOVED and moved >= _MOVED_SHARE * changed.sum():
+                out[name] = f"{moved} past cells hold the value of the week {where}"
     return out
-
-
-def exchanged_now(past: pd.DataFrame, now: pd.Series) -> list[tuple[str, str]]:
-    """Return pairs of columns whose new values belong to each other, by the distribution of the weeks before.
-
-    By the year: both values lie outside the range of their own column, 3 sd of its logs away from its mean, and inside
-    the range of the other.  Or by the last weeks, for columns that follow the season: both lie 3 sd of their column's
-    usual moves from the median of its last four weeks, and within 2 sd of the other's.  So two channels of the same
-    size can be swapped for a week and nobody can tell.
-
-    Parameters
-    ----------
-    past : DataFrame
-        Weeks of one geo in order, a column per series.
-    now : Series
-        One new week, indexed by the columns of ``past``.
-    """
-    year = past.tail(_YEAR_WEEKS)
-    names = [str(c) for c in year]
-    usable = [c for c in names if year[c].notna().sum() >= _MIN_HISTORY_WEEKS and year[c].min() >= 0 and now[c] >= 0]
-    low, high = year[usable].min(), year[usable].max()
-    logs = year[usable].where(year[usable] > 0).apply(np.log)
-    centre, spread = logs.mean(), logs.std().clip(lower=_LEAST_SD)
-
-    def is_far(column: str, value: float) -> bool:
-        if low[column] <= value <= high[column]:
-            return False
-        return value == 0 or abs(np.log(value) - centre[column]) > _FAR_SD * spread[column]
-
-    far = {c for c in usable if is_far(c, now[c])}
-    usual = logs.rolling(_RECENT_WEEKS).median()
-    moves = (logs - usual.shift(1)).std().clip(lower=_LEAST_SD)
-    recent = usual.iloc[-1]
-    steps = {c: (np.log(now[c]) - recent) / moves for c in usable if now[c] > 0}
-    astray = {c for c in steps if abs(steps[c][c]) > _FAR_SD}
-    out = []
-    for a, b in combinations(usable, 2):
-        by_year = {a, b} <= far and low[a] <= now[b] <= high[a] and low[b] <= now[a] <= high[b]
-        by_month = {a, b} <= astray and abs(steps[a][b]) < _NEAR_SD and abs(steps[b][a]) < _NEAR_SD
-        if by_year or by_month:
-            out.append((a, b))
-    return out
-
-
-def is_own_week(grid: pd.DataFrame, columns: Collection[str] | None = None) -> pd.Series:
-    """Return False where a week repeats an earlier one of its geo in every column that usually moves.
-
-    Two of them at least must tell weeks apart (hardly a value comes twice) and not be 0: budgets that are planned in
-    round numbers repeat, and so do pauses.
-
-    Parameters
-    ----------
-    columns : collection of str or None
-        Columns to look at; None for all of the panel but its events.
-    """
-    values = [str(c) for c in grid if c not in ("rows", "days", "row") and not str(c).startswith("event.")]
-    values = values if columns is None else [c for c in values if c in columns]
-    own = pd.Series(True, index=grid.index)
-    for _, rows in grid[values].groupby(level="geo"):
-        moving = [name for name in values if rows[name].nunique() > 1]
-        telling = _telling(rows[moving])
-        if len(telling) < _TELLING_COLUMNS:
-            continue
-        tells = rows[telling].notna() & (rows[telling] != 0)
-        repeats = rows[moving].duplicated() & (tells.sum(axis=1) >= _TELLING_COLUMNS)
-        own[rows.index[repeats]] = False
-    return own
-
-
-def is_not_frozen(values: pd.Series, accepted: pd.Series | None) -> pd.Series:
-    """Return False where the last week ends a run of one value, in a series that repeated none in the year before.
-
-    A run of which three weeks are in the last accepted panel says nothing new: what was accepted once stays so.
-
-    Parameters
-    ----------
-    values : Series
-        Index (week, geo).
-    accepted : Series or None
-        The column in the last accepted panel.
-    """
-    wide = values.unstack("geo")
-    known = None if accepted is None else accepted.unstack("geo")
-    frozen = pd.DataFrame(False, index=wide.index, columns=wide.columns)
-    for geo in wide:
-        series = wide[geo].to_numpy(float)
-        run = _last_run(series)
-        past = series[: len(series) - run][-_YEAR_WEEKS:]
-        told = past[~np.isnan(past) & (past != 0)]
-        steady = len(told) >= _MIN_HISTORY_WEEKS and bool((np.diff(told) != 0).all())
-        was = 0 if known is None or geo not in known else _last_run(known[geo].to_numpy(float))
-        frozen.loc[wide.index[-1], geo] = run >= FROZEN_WEEKS and steady and was < FROZEN_WEEKS
-    return ~_stacked(frozen, values.index)
-
-
-def _last_run(series: np.ndarray) -> int:
-    """Length of the run of one value, not 0, that ends a series."""
-    if not len(series) or np.isnan(series[-1]) or series[-1] == 0:
-        return 0
-    other = np.flatnonzero(series != series[-1])
-    return int(len(series) - 1 - other[-1]) if len(other) else len(series)
 
 
 def _shared(old: pd.DataFrame, grid: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -267,7 +183,3 @@ def _shared(old: pd.DataFrame, grid: pd.DataFrame) -> tuple[pd.DataFrame, pd.Dat
     shared = told.index.intersection(old.index)
     names = [c for c in told if c in old]
     return old.loc[shared, names], told.loc[shared, names]
-
-
-def _stacked(wide: pd.DataFrame, index: pd.Index) -> pd.Series:
-    return pd.Series(wide.stack(), dtype=bool).reindex(index, fill_value=False)

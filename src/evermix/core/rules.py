@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from evermix.core.past import FROZEN_WEEKS, ONE_FACTOR_SHARE
+from evermix.core.newest import FROZEN_WEEKS, SHORT_WEEK
+from evermix.core.past import ONE_FACTOR_SHARE
 from evermix.core.quality import EVEN_JUMP, MAX_LOST_WEEKS, STEADY_WEEKS
 from evermix.records import Fault
 
@@ -179,7 +180,7 @@ RULES = {
     "rewritten_history": Rule(
         "the past was rewritten, not restated",
         "at most {rewritten_share:.0%} of a column's past cells changed by 1 % or more "
-        f"({ONE_FACTOR_SHARE:.0%} of a media column's, where one factor explains them)",
+        f"({ONE_FACTOR_SHARE:.0%} of a media column's, where one factor explains them), fewer than 8 to 0, none by ten",
         "Check unit, currency, dates and order of columns; if it is true, waive this fault.",
         waivable=True,
     ),
@@ -189,6 +190,18 @@ RULES = {
         "Check the order of columns in the export.",
         waivable=True,
     ),
+    "short_week": Rule(
+        "target and all media fell together, as in a week that lacks days",
+        f"one of them above {SHORT_WEEK:g} of the median of its last four weeks",
+        "Check that the export ran after the week's end; if it is true, waive this fault.",
+        waivable=True,
+    ),
+    "copied_column": Rule(
+        "two columns hold one value, and never did before",
+        "each its own",
+        "Check the order of columns in the export; if it is true, waive this fault.",
+        waivable=True,
+    ),
     "exchange_corrected": Rule(
         "two columns exchanged values of the last accepted delivery, and fit no worse now",
         "each its own, as it was accepted",
@@ -196,7 +209,7 @@ RULES = {
         "warning",
     ),
     "misplaced_week": Rule(
-        "a past week now holds what another week held",
+        "holds what another week held when it was accepted",
         "its own values, as in the last accepted delivery",
         "Check the order of rows and dates in the export; if it is true, waive this fault.",
         waivable=True,

@@ -8,7 +8,7 @@ import pandas as pd
 
 from evermix.core import quality
 from evermix.core.findings import Reading
-from evermix.core.past import is_not_frozen, is_own_week
+from evermix.core.newest import is_not_frozen, is_own_week, is_whole_week
 
 Mask = Callable[[pd.Series], pd.Series | bool]
 
@@ -55,6 +55,7 @@ def target_rules(reading: Reading) -> dict[str, Mask]:
         "target_slip": _fixed(~changed | quality.target_keeps_scale(target, limits.target_jump)),
         "sudden_zero": _fixed(~new | quality.is_not_suddenly_zero(target)),
         "stale_week": _fixed(~new | is_own_week(grid)),
+        "short_week": _fixed(~new | is_whole_week(grid)),
         "frozen": _fixed(is_not_frozen(target, accepted)),
         "zero_target_share": lambda _: quality.zero_target_share(target) <= limits.max_zero_target_share,
         "too_few_weeks": lambda _: enough,
