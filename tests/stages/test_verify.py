@@ -12,8 +12,9 @@ from project import FIRST, MODEL, Project, monday
 
 from evermix.config import Environment
 from evermix.core import ledger
-from evermix.engines.history import read_ref, write_ref
+from evermix.engines.history import History, read_ref, write_ref
 from evermix.engines.registry import Registry
+from evermix.stages.publish import tell_registry
 from evermix.stages.verify import run
 
 pytestmark = [
@@ -312,6 +313,21 @@ def test_a_rewritten_file_beside_an_untouched_ledger_is_named_by_mlflow_alone(ho
     last = home.commit(files, closed(home.events()), parent=f"{BRANCH}~1")
     home.git("update-ref", f"refs/heads/{BRANCH}", last)
     assert f"saw the branch after week {monday(3)} at a commit that it lacks" in home.said(registry=True)
+
+
+def test_a_week_after_the_cut_leaves_the_witness_and_a_person_overrules_it(home):
+    forget_all(home)
+    home.git("update-ref", f"refs/heads/{BRANCH}", f"{BRANCH}~2")
+    said = []
+    history = History(home.env, MODEL, said.append)
+    for overrule, clean in ((False, False), (True, True)):
+        with history.locked():
+            history.sync()
+            events = ledger.from_lines((history.root / BOOK).read_text())
+            tell_registry(home.env, history, events, overrule)
+        known = [f for f in home.verify(registry=True)["findings"] if "saw the ledger" in f["what"]]
+        assert (known == []) is clean
+    assert [line for line in said if "knows an event that the ledger lacks" in line]
 
 
 def test_a_ledger_head_deleted_from_mlflow_is_named(home):

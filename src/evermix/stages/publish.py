@@ -93,11 +93,17 @@ def _tags(store: Store, version: VersionFile, outcome: WeekOutcome, commit: str)
     }
 
 
-def tell_registry(env: Environment, history: History, events: list[ledger.Event]) -> None:
+def tell_registry(env: Environment, history: History, events: list[ledger.Event], overrule: bool = False) -> None:
     """Make aliases and version tags say what the ledger says, and leave the ledger's head there as a witness.
 
-    The witness lets `evermix verify` see a branch that was cut or rewritten where no clone remembers it.  A home that
-    told of this head already asks nothing.
+    The witness lets `evermix verify` see a branch that was cut or rewritten where no clone remembers it; one that knows
+    an event which the ledger lacks stays as it is, so that the next week does not wipe it out.  A home that told of
+    this head already asks nothing.
+
+    Parameters
+    ----------
+    overrule : bool
+        A person says that the ledger is right: the witness is told anew whatever it knows.
 
     Raises
     ------
@@ -123,12 +129,20 @@ def tell_registry(env: Environment, history: History, events: list[ledger.Event]
         write_json(marker, told)
     witness = {"ledger_head": head, "git_commit": str(history.tip()), "as_of": events[-1]["as_of"]}
     try:
+        knows = [told.get("ledger_head"), (registry.witness(model) or {}).get("ledger_head")]
+        if not overrule and not {one for one in knows if one is not None} <= {event["hash"] for event in events}:
+            _say(history, "MLflow or this home knows an event that the ledger lacks. See `evermix verify`.")
+            return
         registry.set_witness(model, witness)
     except ServiceError as err:
-        if history.say is not None:
-            history.say(f"MLflow was not told of the ledger's new head, the next week tells it: {err}")
+        _say(history, f"MLflow was not told of the ledger's new head, the next week tells it: {err}")
         return
     write_json(marker, {"move": move, **witness})
+
+
+def _say(history: History, line: str) -> None:
+    if history.say is not None:
+        history.say(line)
 
 
 def truth_of(events: list[ledger.Event]) -> dict[str, str | None]:
@@ -179,7 +193,7 @@ def reconcile(loop: Loop) -> dict[str, Any]:
         repairs = [f"{version} published again" for version in republished]
         repairs += registry.reconcile(loop.model, truth)
         (loop.env.home / "registry" / f"{loop.model}.json").unlink(missing_ok=True)
-        tell_registry(loop.env, loop.history, events)
+        tell_registry(loop.env, loop.history, events, overrule=True)
         return {"model": loop.model, "repairs": repairs, "left": registry.disagreements(loop.model, truth)}
 
 
