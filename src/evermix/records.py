@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 DecisionName = Literal["first_fit", "keep", "update", "refit", "review", "quarantine"]
 VerdictName = Literal["promote", "hold", "reject"]
@@ -88,18 +88,50 @@ class Score(Record):
     z: float
 
 
-class RuleOutcome(Record):
-    """A rule of the decision table, with the number it saw."""
+class Seen(Record):
+    """A condition of a rule, with the number it saw; None: the evidence is missing."""
 
-    name: str
     evidence: str
     op: str
     value: float | bool
     seen: float | bool | None
+
+    def text(self) -> str:
+        """Return what was seen and what the rule asks, e.g. ``drift.calls = 2, limit > 0``."""
+        seen = "missing" if self.seen is None else _short(self.seen)
+        return f"{self.evidence} = {seen}, limit {self.op} {_short(self.value)}"
+
+
+class RuleOutcome(Seen):
+    """A rule of the decision table, with the numbers it saw.
+
+    ``also`` are its further conditions.  ``missing`` names the evidence for want of which the rule cannot be
+    answered; it is empty where another condition does not hold, since then the rule does not fire whatever it says.
+    """
+
+    name: str
+    also: list[Seen] = []
+    missing: list[str] = []
     fired: bool
     decision: str
     severity: str
+    tell: list[str] = []
     why: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _ledgers_of_one_condition(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "missing" not in data and data.get("seen") is None:
+            return {**data, "missing": [data.get("evidence")]}
+        return data
+
+    def text(self) -> str:
+        """Return all that was seen, e.g. ``update.khat = 0.8, limit > 0.7 and ...``."""
+        return " and ".join([super().text(), *[one.text() for one in self.also]])
+
+
+def _short(value: float | bool) -> str:
+    return str(value) if isinstance(value, bool) else f"{value:.4g}"
 
 
 class Decision(Record):

@@ -102,6 +102,24 @@ def test_a_fault_in_params_names_key_value_and_rule(change, said):
         parse_params(data, "params.yaml")
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"evidence": "surprise.cusm"}, "no evidence is named 'surprise.cusm'. Did you mean 'surprise.cusum'?"),
+        ({"value": True}, "expected a number of faults"),
+        ({"also": [{"evidence": "structure.spec_changed", "op": "==", "value": 1}]}, "expected true or false"),
+        ({"also": [{"evidence": "structure.spec_changed", "op": ">", "value": True}]}, "expected '==' or '!='"),
+        ({"name": "no_champion"}, "rule 'no_champion' is there twice"),
+    ],
+)
+def test_a_rule_that_cannot_be_asked_is_refused_at_load(change, said):
+    data = yaml.safe_load((ROOT / "params.yaml").read_text())
+    entry = data["models"]["brand"]
+    entry["rules"] = [entry["rules"][0] | change, *entry["rules"][1:]]
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        parse_params(data, "params.yaml")
+
+
 def test_all_faults_of_params_come_in_one_go():
     data = yaml.safe_load((ROOT / "params.yaml").read_text())
     data["models"]["brand"]["recipe"] = 0

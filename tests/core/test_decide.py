@@ -4,10 +4,12 @@ import math
 
 import pytest
 
-from evermix.config import Rule
+from evermix.config import Condition, Rule
 from evermix.core.decide import Pending, judge_evidence, request_id
+from evermix.records import RuleOutcome
 
-KEEP = {"a": 0.0, "b": 0.0, "c": False}
+A, B, C = "surprise.max_abs_z", "restatement.target_sd", "structure.spec_changed"
+KEEP = {A: 0.0, B: 0.0, C: False}
 
 
 def rule(name, evidence, decision, op=">=", value=1.0):
@@ -15,9 +17,9 @@ def rule(name, evidence, decision, op=">=", value=1.0):
 
 
 RULES = [
-    rule("alpha", "a", "review"),
-    rule("beta", "b", "refit"),
-    rule("gamma", "c", "refit", op="==", value=True),
+    rule("alpha", A, "review"),
+    rule("beta", B, "refit"),
+    rule("gamma", C, "refit", op="==", value=True),
 ]
 
 
@@ -31,33 +33,33 @@ def test_no_rule_fires_and_the_week_is_kept():
 
 
 def test_first_rule_that_fires_decides_and_all_are_recorded():
-    found = judge(KEEP | {"b": 2.0, "c": True})
+    found = judge(KEEP | {B: 2.0, C: True})
     assert found.decision == "refit" and found.covers == ["beta", "gamma"]
     assert [(rule.seen, rule.fired) for rule in found.rules] == [(0.0, False), (2.0, True), (True, True)]
-    assert found.reasons[0] == "beta: why beta (b = 2, rule >= 1.0)"
+    assert found.reasons[0] == "beta: why beta (restatement.target_sd = 2, limit >= 1)"
 
 
 def test_order_of_the_table_is_the_order_of_precedence():
-    evidence = {"a": 2.0, "b": 2.0, "c": True}
+    evidence = {A: 2.0, B: 2.0, C: True}
     assert judge(evidence).decision == "review"
     assert judge(evidence, rules=RULES[::-1]).decision == "refit"
 
 
-@pytest.mark.parametrize("missing", [{"b": 0.0, "c": False}, KEEP | {"a": None}, KEEP | {"a": math.nan}])
+@pytest.mark.parametrize("missing", [{B: 0.0, C: False}, KEEP | {A: None}, KEEP | {A: math.nan}])
 def test_missing_evidence_is_a_review_and_never_a_pass(missing):
     found = judge(missing)
-    assert found.decision == "review" and found.reasons == ["evidence a is missing (rule alpha)"]
+    assert found.decision == "review" and found.reasons == ["evidence surprise.max_abs_z is missing (rule alpha)"]
     assert found.rules[0].seen is None and not found.rules[0].fired
 
 
 def test_rule_above_the_missing_evidence_decides_first():
-    assert judge({"a": 0.0, "b": 2.0}).decision == "refit"
-    first = [rule("none", "has", "first_fit", op="==", value=False), *RULES]
-    assert judge({"has": False}, rules=first).decision == "first_fit"
+    assert judge({A: 0.0, B: 2.0}).decision == "refit"
+    first = [rule("none", "structure.has_champion", "first_fit", op="==", value=False), *RULES]
+    assert judge({"structure.has_champion": False}, rules=first).decision == "first_fit"
 
 
 def test_missing_evidence_decides_before_a_later_rule():
-    assert judge({"b": 2.0, "c": False}).decision == "review"
+    assert judge({B: 2.0, C: False}).decision == "review"
 
 
 @pytest.mark.parametrize(
@@ -65,28 +67,28 @@ def test_missing_evidence_decides_before_a_later_rule():
     [(">", 1.0, False), (">=", 1.0, True), ("<", 0.0, True), ("<=", 2.0, False), ("==", 1.0, True), ("!=", 1.0, False)],
 )
 def test_operators_mean_what_they_say(op, seen, fires):
-    assert judge({"a": seen}, rules=[rule("x", "a", "refit", op=op)]).rules[0].fired is fires
+    assert judge({A: seen}, rules=[rule("x", A, "refit", op=op)]).rules[0].fired is fires
 
 
 def test_pending_question_covers_its_own_rule():
-    found = judge(KEEP | {"a": 2.0}, Pending("2024-01-01", frozenset({"alpha"})))
+    found = judge(KEEP | {A: 2.0}, Pending("2024-01-01", frozenset({"alpha"})))
     assert found.decision == "keep" and "2024-01-01" in found.reasons[0] and "alpha" in found.reasons[0]
     assert found.rules[0].fired
 
 
 def test_other_rule_goes_past_a_pending_question_and_takes_over_what_it_covered():
-    found = judge(KEEP | {"a": 2.0, "b": 2.0}, Pending("2024-01-01", frozenset({"alpha"})))
+    found = judge(KEEP | {A: 2.0, B: 2.0}, Pending("2024-01-01", frozenset({"alpha"})))
     assert found.decision == "refit" and found.covers == ["alpha", "beta"]
 
 
 def test_missing_evidence_is_asked_about_once():
-    found = judge({"b": 0.0, "c": False}, Pending("2024-01-01", frozenset({"alpha"})))
+    found = judge({B: 0.0, C: False}, Pending("2024-01-01", frozenset({"alpha"})))
     assert found.decision == "keep" and "still lacks evidence" in found.reasons[0]
 
 
 def test_pending_question_never_covers_a_quarantine():
-    rules = [rule("broken", "a", "quarantine")]
-    assert judge({"a": 1.0}, Pending("2024-01-01", frozenset({"broken"})), rules).decision == "quarantine"
+    rules = [rule("broken", A, "quarantine")]
+    assert judge({A: 1.0}, Pending("2024-01-01", frozenset({"broken"})), rules).decision == "quarantine"
 
 
 def test_request_id_follows_content_and_files():
@@ -97,8 +99,63 @@ def test_request_id_follows_content_and_files():
 
 
 def test_a_first_fit_that_waits_for_a_person_is_not_fitted_again_each_week():
-    first = [rule("none", "has", "first_fit", op="==", value=False), *RULES]
-    asked = judge({"has": False}, rules=first)
+    first = [rule("none", "structure.has_champion", "first_fit", op="==", value=False), *RULES]
+    asked = judge({"structure.has_champion": False}, rules=first)
     assert asked.covers == ["none"]
-    found = judge({"has": False}, Pending("2026-01-05", frozenset(asked.covers)), first)
+    found = judge({"structure.has_champion": False}, Pending("2026-01-05", frozenset(asked.covers)), first)
     assert found.decision == "keep" and found.reasons == ["the question of 2026-01-05 is pending"]
+
+
+def both(decision="refit", tell=()):
+    also = [Condition(evidence=B, op=">", value=2.0)]
+    fields = {"evidence": A, "op": ">=", "value": 1.0, "severity": "warning", "why": "both"}
+    return Rule(name="both", also=also, decision=decision, tell=list(tell), **fields)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "fires", "missing"),
+    [
+        (2.0, 3.0, True, []),
+        (2.0, 2.0, False, []),
+        (0.0, 3.0, False, []),
+        (2.0, None, False, [B]),
+        (None, math.nan, False, [A, B]),
+        (0.0, None, False, []),
+    ],
+)
+def test_a_rule_of_several_conditions_fires_when_all_hold_and_one_that_fails_settles_it(a, b, fires, missing):
+    found = judge({A: a, B: b}, rules=[both()])
+    assert (found.rules[0].fired, found.rules[0].missing) == (fires, missing)
+    assert found.decision == ("refit" if fires else "review" if missing else "keep")
+
+
+def test_every_number_that_a_rule_saw_is_recorded_and_said():
+    found = judge({A: 2.0, B: 3.0}, rules=[both()])
+    assert [(one.evidence, one.seen) for one in found.rules[0].also] == [(B, 3.0)]
+    assert found.reasons == ["both: both (surprise.max_abs_z = 2, limit >= 1 and restatement.target_sd = 3, limit > 2)"]
+
+
+def test_a_rule_that_only_tells_decides_nothing_and_the_next_rule_is_asked():
+    told = judge({A: 2.0, B: 3.0}, rules=[both("tell")])
+    assert told.decision == "keep" and told.covers == [] and told.rules[0].fired
+    assert told.reasons[0] == "no rule that decides fired" and told.reasons[1].startswith("told: both: both (")
+    after = judge({A: 2.0, B: 3.0, C: True}, rules=[both("tell"), rule("gamma", C, "refit", op="==", value=True)])
+    assert after.decision == "refit" and after.covers == ["gamma"] and after.reasons[1].startswith("told: both")
+
+
+def test_missing_evidence_of_a_rule_that_only_tells_is_told_and_asks_nobody():
+    found = judge({A: 2.0}, rules=[both("tell")])
+    assert found.decision == "keep"
+    assert found.reasons[1] == "told: evidence restatement.target_sd is missing (rule both)"
+
+
+def test_behind_a_quarantine_or_first_fit_no_rule_tells():
+    ends = [rule("broken", "quality.faults", "quarantine"), both("tell")]
+    assert judge({"quality.faults": 1.0}, rules=ends).reasons == ["broken: why broken (quality.faults = 1, limit >= 1)"]
+
+
+def test_an_outcome_of_an_older_ledger_says_what_was_missing():
+    old = {"name": "x", "evidence": A, "op": ">", "value": 1.0, "seen": None, "fired": False}
+    old |= {"decision": "refit", "severity": "info", "why": "because"}
+    assert RuleOutcome.model_validate(old).missing == [A]
+    assert RuleOutcome.model_validate(old | {"seen": 0.5}).missing == []

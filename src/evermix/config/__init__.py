@@ -1,6 +1,7 @@
 """What a team sets: ``params.yaml`` (results), ``alerts.yaml`` (who is told) and ``EVERMIX_*`` variables (places)."""
 
 from evermix.config.environment import Environment
+from evermix.config.evidence import EVIDENCE, Evidence
 from evermix.config.operations import (
     Deadlines,
     Operations,
@@ -14,6 +15,7 @@ from evermix.config.schema import (
     ChannelColumns,
     Check,
     ColumnParams,
+    Condition,
     HolidayCalendar,
     InputColumn,
     MaskedWeeks,
@@ -27,11 +29,14 @@ from evermix.config.schema import (
 )
 
 __all__ = [
+    "EVIDENCE",
     "ChannelColumns",
     "Check",
     "ColumnParams",
+    "Condition",
     "Deadlines",
     "Environment",
+    "Evidence",
     "HolidayCalendar",
     "InputColumn",
     "MaskedWeeks",

@@ -7,6 +7,7 @@ so that leaving it out and writing ``null``, ``false`` or an empty list are the 
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from evermix.config.evidence import EVIDENCE, nearest_evidence
 from evermix.errors import ConfigError
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
@@ -150,16 +152,12 @@ class MonitorParams(_Strict):
     seed: Count
 
 
-class Rule(_Strict):
-    """One line of the decision table: ``evidence op value`` fires ``decision``."""
+class Condition(_Strict):
+    """``evidence op value``: what one number of the week's evidence must be."""
 
-    name: Name
     evidence: str
     op: Literal[">", ">=", "<", "<=", "==", "!="]
     value: float | bool
-    decision: Literal["quarantine", "first_fit", "refit", "review"]
-    severity: Literal["info", "warning", "critical"]
-    why: str
 
     @model_validator(mode="before")
     @classmethod
@@ -167,6 +165,37 @@ class Rule(_Strict):
         if isinstance(data, dict) and type(data.get("value")) is int:
             return {**data, "value": float(data["value"])}
         return data
+
+    @model_validator(mode="after")
+    def _can_be_asked(self) -> Condition:
+        known = EVIDENCE.get(self.evidence)
+        if known is None:
+            raise ValueError(f"no evidence is named {self.evidence!r}. {nearest_evidence(self.evidence)}")
+        if (known.unit == "bool") != isinstance(self.value, bool):
+            expected = "true or false" if known.unit == "bool" else f"a number of {known.unit}"
+            raise ValueError(f"{self.evidence} {self.op} {self.value}: expected {expected}")
+        if known.unit == "bool" and self.op not in ("==", "!="):
+            raise ValueError(f"{self.evidence} is true or false; got op {self.op!r}, expected '==' or '!='")
+        return self
+
+
+class Rule(Condition):
+    """One line of the decision table: where its condition holds, and all those of ``also``, it fires ``decision``.
+
+    The decision ``tell`` ends nothing: people are told and the next rule is asked.  ``tell`` names the routes of
+    ``alerts.yaml`` that its alerts take; none: those that take the model and the severity.
+    """
+
+    name: Name
+    also: list[Condition] = []
+    decision: Literal["quarantine", "first_fit", "refit", "review", "tell"]
+    severity: Literal["info", "warning", "critical"]
+    tell: list[str] = []
+    why: str
+
+    def conditions(self) -> list[Condition]:
+        """Return all that must hold."""
+        return [self, *self.also]
 
 
 class EvaluationParams(_Strict):
@@ -236,6 +265,13 @@ class ModelParams(_Strict):
     rules: list[Rule]
     evaluation: EvaluationParams
     gate: GateParams
+
+    @model_validator(mode="after")
+    def _rules_have_names_of_their_own(self) -> ModelParams:
+        twice = [name for name, count in Counter(rule.name for rule in self.rules).items() if count > 1]
+        if twice:
+            raise ValueError(f"rule {twice[0]!r} is there twice; the ledger counts rules by name")
+        return self
 
     @model_validator(mode="after")
     def _columns_play_one_role(self) -> ModelParams:

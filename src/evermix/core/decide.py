@@ -10,7 +10,7 @@ import json
 import math
 import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -18,10 +18,12 @@ import pandas as pd
 from evermix.config import ModelParams, Rule
 from evermix.core.changes import launched_columns, masked_mondays
 from evermix.core.orders import obey
-from evermix.records import Decision, DecisionName, RuleOutcome, VersionFile
+from evermix.core.outcomes import TELL, told_rules
+from evermix.records import Decision, DecisionName, RuleOutcome, Seen, VersionFile
 
 Evidence = Mapping[str, float | bool | None]
 
+QUIET = "no rule fired"
 REQUESTING = ("first_fit", "refit", "review")
 
 _COMPARE = {
@@ -55,7 +57,7 @@ class Judgement:
 
 
 def judge_evidence(rules: Sequence[Rule], evidence: Evidence, pending: Pending | None) -> Judgement:
-    """Return the decision of the first rule that fires or lacks its evidence.
+    """Return the decision of the first rule that fires or lacks its evidence; a rule that only tells decides nothing.
 
     A refit or review that a pending question covers is recorded as fired and passed over, so
     that one lasting alarm asks once; a rule that the question does not cover supersedes it.
@@ -69,30 +71,38 @@ def judge_evidence(rules: Sequence[Rule], evidence: Evidence, pending: Pending |
     pending : Pending or None
         The question that waits, if any.
     """
-    outcomes = [_outcome(rule, evidence.get(rule.evidence)) for rule in rules]
+    outcomes = [_outcome(rule, evidence) for rule in rules]
+    judged = _judge(outcomes, pending)
+    told = [f"told: {_reason(outcome)}" for outcome in told_rules(outcomes)]
+    quiet = ["no rule that decides fired"] if told and judged.reasons == [QUIET] else judged.reasons
+    return replace(judged, reasons=[*quiet, *told])
+
+
+def _judge(outcomes: Sequence[RuleOutcome], pending: Pending | None) -> Judgement:
+    rules = list(outcomes)
     covered = pending.rules if pending is not None else frozenset()
     waiting: list[RuleOutcome] = []
-    for i, outcome in enumerate(outcomes):
-        missing = outcome.seen is None
-        if not (missing or outcome.fired):
+    deciding = [outcome for outcome in outcomes if outcome.decision != TELL]
+    for i, outcome in enumerate(deciding):
+        if not (outcome.missing or outcome.fired):
             continue
         if outcome.name in covered and outcome.decision == "first_fit":
             # Without a champion the rules below have no evidence: the pending question is all there is.
-            return Judgement("keep", [f"the question of {pending.as_of} is pending"], outcomes, [])  # type: ignore[union-attr]
+            return Judgement("keep", [f"the question of {pending.as_of} is pending"], rules, [])  # type: ignore[union-attr]
         if outcome.name in covered and outcome.decision in ("refit", "review"):
             waiting.append(outcome)
             continue
-        decision = "review" if missing else rules[i].decision
+        decision: DecisionName = "review" if outcome.missing else outcome.decision  # type: ignore[assignment]
         if decision not in ("refit", "review"):
-            return Judgement(decision, [_reason(outcome)], outcomes, [outcome.name] if decision == "first_fit" else [])
+            return Judgement(decision, [_reason(outcome)], rules, [outcome.name] if decision == "first_fit" else [])
         # What else fires or is missing belongs to the same question, so that it is not asked again next week.
-        later = [o for o in outcomes[i + 1 :] if o.fired or o.seen is None]
+        later = [o for o in deciding[i + 1 :] if o.fired or o.missing]
         reasons = [_reason(o) for o in (outcome, *later)]
-        return Judgement(decision, reasons, outcomes, [o.name for o in (*waiting, outcome, *later)])
+        return Judgement(decision, reasons, rules, [o.name for o in (*waiting, outcome, *later)])
     if waiting and pending is not None:
         names = ", ".join(f"rule {o.name} {'still fires' if o.fired else 'still lacks evidence'}" for o in waiting)
-        return Judgement("keep", [f"the question of {pending.as_of} is pending ({names})"], outcomes, [])
-    return Judgement("keep", ["no rule fired"], outcomes, [])
+        return Judgement("keep", [f"the question of {pending.as_of} is pending ({names})"], rules, [])
+    return Judgement("keep", [QUIET], rules, [])
 
 
 def decide_week(
@@ -204,17 +214,23 @@ def pending_question(
     return Pending(question["as_of"], frozenset(last_request["rules"]))
 
 
-def _outcome(rule: Rule, value: float | bool | None) -> RuleOutcome:
-    seen = _told(value)
+def _outcome(rule: Rule, evidence: Evidence) -> RuleOutcome:
+    """Kleene's conjunction: one condition that fails settles the rule, whatever evidence the others lack."""
+    seen = [
+        Seen(evidence=c.evidence, op=c.op, value=c.value, seen=_told(evidence.get(c.evidence)))
+        for c in rule.conditions()
+    ]
+    holds = [one.seen is None or bool(_COMPARE[one.op](one.seen, one.value)) for one in seen]
+    unseen = [one.evidence for one in seen if one.seen is None]
     return RuleOutcome(
+        **seen[0].model_dump(),
         name=rule.name,
-        evidence=rule.evidence,
-        op=rule.op,
-        value=rule.value,
-        seen=seen,
-        fired=seen is not None and bool(_COMPARE[rule.op](seen, rule.value)),
+        also=seen[1:],
+        missing=unseen if all(holds) else [],
+        fired=all(holds) and not unseen,
         decision=rule.decision,
         severity=rule.severity,
+        tell=rule.tell,
         why=rule.why,
     )
 
@@ -227,7 +243,6 @@ def _told(value: float | bool | None) -> float | bool | None:
 
 
 def _reason(outcome: RuleOutcome) -> str:
-    if outcome.seen is None:
-        return f"evidence {outcome.evidence} is missing (rule {outcome.name})"
-    seen = outcome.seen if isinstance(outcome.seen, bool) else f"{outcome.seen:.4g}"
-    return f"{outcome.name}: {outcome.why} ({outcome.evidence} = {seen}, rule {outcome.op} {outcome.value})"
+    if outcome.missing:
+        return f"evidence {' and '.join(outcome.missing)} is missing (rule {outcome.name})"
+    return f"{outcome.name}: {outcome.why} ({outcome.text()})"
