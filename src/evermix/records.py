@@ -172,7 +172,8 @@ class Verdict(Record):
 class VersionFile(Record):
     """All that is needed, with its draws, to predict with a version and to compare another with it.
 
-    ``masked_weeks`` are the weeks whose target its fit did not see (params of then).
+    ``spec`` is that of params then, and what a review added to it (`evermix.core.amend`).  ``masked_weeks`` are the
+    weeks whose target its fit did not see (params of then).
     """
 
     id: str

@@ -137,6 +137,13 @@ def test_a_column_that_plays_two_roles_is_refused():
         parse_params(data, "params.yaml")
 
 
+def test_amendments_are_for_reviews_and_no_key_of_params():
+    data = yaml.safe_load((ROOT / "params.yaml").read_text())
+    data["models"]["brand"]["spec"]["amendments"] = {}
+    with pytest.raises(ConfigError, match="amendments is what a review may add"):
+        parse_params(data, "params.yaml")
+
+
 def test_the_lock_is_hash_pinned_and_holds_no_address():
     text = (ROOT / "requirements.lock").read_text()
     assert not re.search(r"https?://|index-url|find-links", text)

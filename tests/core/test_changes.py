@@ -35,6 +35,12 @@ def test_seed_is_another_run_and_draws_are_another_fit():
     assert changes.changed_settings(make_params(sampler=sampler | {"draws": 500}), champion()) == ["sampler"]
 
 
+def test_what_a_review_added_to_the_champion_is_no_change_of_spec():
+    amended = champion(spec=SPEC | {"amendments": {"level_breaks": ["2024-01-01"]}})
+    assert changes.changed_settings(make_params(), amended) == []
+    assert changes.changed_settings(make_params(spec=SPEC | {"trend": True}), amended) == ["spec"]
+
+
 @pytest.mark.parametrize(
     ("key", "value", "name"),
     [

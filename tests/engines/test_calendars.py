@@ -101,7 +101,7 @@ def test_a_calendar_is_an_event_to_every_kind(kind):
     )
     dumped = params.columns.model_dump()
     basis = pin_basis(panel, dumped, None)
-    design = make_design(panel, dumped, basis, trend=False)
+    design = make_design(panel, dumped, basis, {"trend": False})
     assert design.control_names == ("price", "bank")
     np.testing.assert_allclose(design.controls[:, 0, 1], panel["event.bank"] / panel["event.bank"].max())
     spec = {"yearly_seasonality": None, "trend": False}

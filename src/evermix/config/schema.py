@@ -274,6 +274,12 @@ class ModelParams(_Strict):
         return self
 
     @model_validator(mode="after")
+    def _amendments_come_from_reviews(self) -> ModelParams:
+        if "amendments" in self.spec:
+            raise ValueError("spec.amendments is what a review may add to a version's spec, and no key of params")
+        return self
+
+    @model_validator(mode="after")
     def _columns_play_one_role(self) -> ModelParams:
         seen: dict[str, str] = {}
         for role, column in self.roles().items():

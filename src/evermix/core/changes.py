@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from evermix.config import ColumnParams, MaskedWeeks, ModelParams
+from evermix.core.amend import plain_spec
 from evermix.records import SnapshotDiff, VersionFile
 
 
@@ -46,7 +47,8 @@ def changed_channels(params: ModelParams, champion: VersionFile, panel: pd.DataF
 def changed_settings(params: ModelParams, champion: VersionFile) -> list[str]:
     """Return the names of settings in params that differ from the champion's.
 
-    The sampler's seed is left out: another seed is another run of the same fit.  A channel that
+    The sampler's seed is left out: another seed is another run of the same fit.  So are the champion's amendments: they
+    came from a review, and no params ever said them.  A channel that
     came or went is `changed_channels`; here a shared one must read the same source columns.
     """
     today = {
@@ -58,7 +60,7 @@ def changed_settings(params: ModelParams, champion: VersionFile) -> list[str]:
     }
     theirs = {
         "kind": champion.kind,
-        "spec": champion.spec,
+        "spec": plain_spec(champion.spec),
         "recipe": champion.recipe,
         "sampler": _without(champion.sampler, "seed"),
         "masked_weeks": [week for week in champion.masked_weeks if week <= champion.fitted_through],

@@ -56,3 +56,13 @@ REGRESSION_SPEC = {
     "likelihood": "Normal",
     "priors": {"intercept_sd": 1.0, "coefficient_sd": 1.0, "noise_sd": 1.0},
 }
+
+AMENDMENTS = {
+    "effect_breaks": [
+        {"channel": "tv", "from": "2021-08-02", "sd": 0.3},
+        {"channel": "search", "from": "2021-10-04", "sd": 0.7},
+        {"channel": "search", "from": "2022-01-03", "sd": 0.7},
+    ],
+    "level_breaks": ["2021-10-04"],
+    "first_week": "2021-03-01",
+}

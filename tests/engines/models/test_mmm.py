@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from engines.models.graph import graph_values, log_likelihood, prior_draws
-from engines.models.panels import make_columns, make_panel, make_spec
+from engines.models.panels import AMENDMENTS, make_columns, make_panel, make_spec
 
 from evermix.engines.models import load_kind
 from evermix.engines.models.fit import check_observed
@@ -44,6 +44,8 @@ SPECS = {
     ),
     "student_fixed_nu_no_season": (False, make_spec(yearly_seasonality=None, model_config={"likelihood": STUDENT})),
     "geo": (True, make_spec()),
+    "amended": (False, make_spec(amendments=AMENDMENTS)),
+    "geo_amended": (True, make_spec(amendments=AMENDMENTS, saturation={"class": "TanhSaturation"})),
     "geo_hierarchy_student": (True, make_spec(model_config=HIERARCHY | {"likelihood": STUDENT_DRAWN})),
 }
 
@@ -91,6 +93,52 @@ def test_contributions_sum_up_to_the_mean(geo):
     expected = {"intercept", "tv", "search", "trend", "price", "promo", "seasonality"}
     assert set(parts["component"].to_numpy().tolist()) == expected
     assert parts.sum("component").to_numpy().reshape(4, -1) == pytest.approx(mean)
+
+
+def test_a_break_multiplies_its_channel_from_its_week_on_and_no_other_part():
+    panel, columns, spec, basis = pinned(geo=False, spec=make_spec(amendments=AMENDMENTS))
+    draws = prior_draws(KIND, KIND.build(panel, columns, spec, basis), 2)
+    draws["effect_step"][:] = np.log([3.0, 0.5, 0.5])
+    parts = KIND.contributions(draws, panel, columns, spec, basis)
+    whole = KIND.contributions(draws, panel, columns, make_spec(), basis)
+    ratio = (parts.sel(component=list(whole["component"].to_numpy())) / whole).isel(geo=0)
+    weeks = panel["week"].to_numpy()
+    after = [weeks >= np.datetime64(day) for day in ("2021-08-02", "2021-10-04", "2022-01-03")]
+    assert ratio.sel(component="tv").to_numpy() == pytest.approx(np.tile(3.0 ** (1 * after[0]), (2, 1)))
+    assert ratio.sel(component="search").to_numpy() == pytest.approx(np.tile(0.5 ** (1 * after[1] + after[2]), (2, 1)))
+    same = [name for name in whole["component"].to_numpy() if name not in ("tv", "search")]
+    assert parts.sel(component=same).equals(whole.sel(component=same))
+    level = parts.sel(component="level from 2021-10-04").to_numpy()[:, :, 0]
+    assert np.array_equal(level != 0, np.tile(after[1], (2, 1)))
+
+
+def test_draws_that_lack_a_step_are_refused_and_not_taken_for_unbroken_ones():
+    panel, columns, spec, basis = pinned(geo=False)
+    draws = prior_draws(KIND, KIND.build(panel, columns, spec, basis), 2)
+    breaks = {"effect_breaks": AMENDMENTS["effect_breaks"]}
+    with pytest.raises(FitError, match="effect_step is missing, expected one for tv from 2021-08-02"):
+        KIND.predict(draws, panel, columns, spec | {"amendments": breaks}, basis)
+
+
+@pytest.mark.parametrize(
+    ("amendments", "message"),
+    [
+        ({"effect_break": []}, "did you mean 'effect_breaks'"),
+        ({"effect_breaks": [{"channel": "serch", "from": "2021-10-04", "sd": 1.0}]}, "did you mean 'search'"),
+        (
+            {"effect_breaks": [{"channel": "tv", "from": "2021-10-05", "sd": 1.0}]},
+            "got '2021-10-05', expected a Monday",
+        ),
+        ({"effect_breaks": [{"channel": "tv", "from": "2021-10-04", "sd": 0}]}, "sd: got 0"),
+        ({"effect_breaks": [{"channel": "tv", "from": "2021-10-04", "sd": 1.0}] * 2}, "each channel and week once"),
+        ({"level_breaks": ["autumn"]}, "got 'autumn', expected a Monday"),
+        ({"first_week": 2021}, "got 2021, expected a Monday"),
+    ],
+)
+def test_a_wrong_amendment_is_named(amendments, message):
+    with pytest.raises(ConfigError) as caught:
+        KIND.check(make_spec(amendments=amendments), make_columns(geo=False))
+    assert message in str(caught.value)
 
 
 def test_one_week_and_sixteen_week_predictions_of_the_same_week_agree():

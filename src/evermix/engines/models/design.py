@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 from numpy.typing import NDArray
 
-from evermix.errors import DataError
+from evermix.core.amend import amendments_of, break_name, level_name
+from evermix.errors import DataError, FitError
 
 Floats = NDArray[np.float64]
 
@@ -32,7 +34,7 @@ class Design:
     media_scale : ndarray, shape (geo, channel)
         What media are divided by; NaN for a channel that no fit has seen in use.
     controls : ndarray, shape (week, geo, control)
-        Trend if asked for, then controls in sd from their pinned mean, then events in pinned maxima.
+        Trend if asked for, then controls in sd from their pinned mean, events in pinned maxima, level breaks (0 or 1).
     """
 
     weeks: NDArray[np.datetime64]
@@ -58,7 +60,9 @@ class Design:
         return np.nan_to_num(self.raw_media / self.media_scale, nan=0.0)
 
 
-def make_design(panel: pd.DataFrame, columns: Mapping[str, Any], basis: Mapping[str, Any], *, trend: bool) -> Design:
+def make_design(
+    panel: pd.DataFrame, columns: Mapping[str, Any], basis: Mapping[str, Any], spec: Mapping[str, Any]
+) -> Design:
     """Return the arrays of a panel.
 
     Parameters
@@ -69,8 +73,9 @@ def make_design(panel: pd.DataFrame, columns: Mapping[str, Any], basis: Mapping[
         Roles of the columns, as in params.
     basis : mapping
         What :func:`pin_basis` returned.
-    trend : bool
-        Whether the pinned linear trend comes first among the controls.
+    spec : mapping
+        Its ``trend`` says whether the pinned linear trend comes first among the controls; the level breaks of its
+        amendments come last.
 
     Raises
     ------
@@ -83,22 +88,61 @@ def make_design(panel: pd.DataFrame, columns: Mapping[str, Any], basis: Mapping[
         raise DataError(f"panel: geo {unknown[0]!r} is not in the basis ({basis['geos']}). Ask for a refit.")
     size = (len(weeks), len(geos))
     channels, controls, events = (tuple(columns[role]) for role in ("channels", "controls", "events"))
+    trend, levels = spec["trend"], amendments_of(spec).get("level_breaks", [])
     layers = [_trend(weeks, basis, size)] if trend else []
     for name in controls:
         pinned = basis["controls"][name]
         layers.append((_column(panel, f"control.{name}").reshape(size) - pinned["mean"]) / pinned["sd"])
     layers += [_column(panel, f"event.{name}").reshape(size) / basis["events"][name]["scale"] for name in events]
+    layers += [np.broadcast_to(_holds(weeks, week)[:, None], size) for week in levels]
     scale = [[basis["media"][name][geo] for name in channels] for geo in geos]
     return Design(
         weeks=weeks,
         geos=geos,
         channels=channels,
-        control_names=(*(("trend",) if trend else ()), *controls, *events),
+        control_names=(*(("trend",) if trend else ()), *controls, *events, *map(level_name, levels)),
         target=_column(panel, "target").reshape(size),
         raw_media=_stack([_media(panel, columns, name).reshape(size) for name in channels], size),
         media_scale=np.array(scale, dtype=np.float64).reshape(len(geos), len(channels)),
         controls=_stack(layers, size),
     )
+
+
+def effect_breaks(spec: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the breaks of channels' effects by label, in the order of the dim ``effect_break`` of the draws."""
+    return {break_name(one): one for one in amendments_of(spec).get("effect_breaks", [])}
+
+
+def break_mask(design: Design, spec: Mapping[str, Any]) -> Floats:
+    """Return where each break of an effect holds, 0 or 1, shape (effect_break, week, channel)."""
+    breaks = effect_breaks(spec).values()
+    masks = [np.outer(_holds(design.weeks, b["from"]), np.array(design.channels) == b["channel"]) for b in breaks]
+    return np.array(masks, dtype=np.float64).reshape(len(breaks), len(design.weeks), len(design.channels))
+
+
+def effect_factor(draws: xr.Dataset, mask: Floats, spec: Mapping[str, Any]) -> Floats:
+    """Return what effects are multiplied by: 1 before the first break, ``exp`` of the sum of steps after.
+
+    Steps add up on the log scale, so several breaks of one channel are a random walk of its effect.
+
+    Parameters
+    ----------
+    draws : Dataset
+        With ``effect_step``, dims (draw, effect_break), where the spec has breaks.
+    mask : ndarray, shape (effect_break, ...)
+        Where each break holds, 0 or 1.
+
+    Returns
+    -------
+    ndarray, shape (draw or 1, ...)
+    """
+    breaks = list(effect_breaks(spec))
+    if not breaks:
+        return np.ones((1, *mask.shape[1:]))
+    if "effect_step" not in draws:
+        raise FitError(f"draws: effect_step is missing, expected one for {', '.join(breaks)}. Fit this model again.")
+    steps = draws["effect_step"].sel(effect_break=breaks).transpose("draw", "effect_break").to_numpy()
+    return np.asarray(np.exp(np.tensordot(steps, mask, axes=1)))
 
 
 def pin_basis(panel: pd.DataFrame, columns: Mapping[str, Any], basis: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -174,6 +218,10 @@ def _stack(layers: list[Floats], size: tuple[int, int]) -> Floats:
 def _trend(weeks: NDArray[np.datetime64], basis: Mapping[str, Any], size: tuple[int, int]) -> Floats:
     elapsed = (weeks - np.datetime64(basis["time"]["origin"], "D")) / _WEEK
     return np.broadcast_to((elapsed / basis["time"]["unit_weeks"])[:, None], size)
+
+
+def _holds(weeks: NDArray[np.datetime64], since: str) -> Floats:
+    return (weeks >= np.datetime64(since, "D")).astype(np.float64)
 
 
 def _time_basis(weeks: NDArray[np.datetime64]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from evermix.core import amend
 from evermix.core.predictive import Predictive
 from evermix.engines.models import mmm_forward, speccheck
 from evermix.engines.models.design import Design, make_design, pin_basis, target_scale
@@ -34,7 +35,7 @@ class MMMKind:
     def check(self, spec: dict[str, Any], columns: dict[str, Any]) -> None:
         """Raise one ConfigError that lists every fault of the spec."""
         faults = speccheck.Faults()
-        faults.keys("spec", spec, _KEYS)
+        faults.keys("spec", spec, _KEYS, (amend.KEY,))
         names = _check_transforms(faults, spec)
         faults.positive_int_or_none("spec.yearly_seasonality", spec.get("yearly_seasonality"))
         faults.boolean("spec.trend", spec.get("trend"))
@@ -48,6 +49,7 @@ class MMMKind:
         if not columns["channels"]:
             faults.add("columns.channels", {}, "at least one channel (use kind regression for a model without media)")
         speccheck.check_names(faults, columns)
+        speccheck.check_amendments(faults, spec, columns)
         faults.raise_if_any()
 
     def pin(
@@ -62,14 +64,14 @@ class MMMKind:
         """Return the PyMC model of a fresh ``MMM`` (a second fit of one instance would sample the old data)."""
         from evermix.engines.models.mmm_class import build_class
 
-        design = make_design(panel, columns, basis, trend=spec["trend"])
+        design = make_design(panel, columns, basis, spec)
         return build_class(design, spec, target_scale(basis, design.geos, "max"), has_geo=columns["geo"] is not None)
 
     def observed(
         self, panel: pd.DataFrame, columns: dict[str, Any], spec: dict[str, Any], basis: dict[str, Any]
     ) -> NDArray[np.float64]:
         """Return target over pinned scale of the rows that have one, in panel order."""
-        design = make_design(panel, columns, basis, trend=spec["trend"])
+        design = make_design(panel, columns, basis, spec)
         scaled = design.target / target_scale(basis, design.geos, "max")
         return scaled[np.isfinite(scaled)]
 
@@ -88,7 +90,7 @@ class MMMKind:
         basis: dict[str, Any],
     ) -> Predictive:
         """Return the predictive distribution of every row; the first ``l_max - 1`` weeks lack their carry-over."""
-        design = make_design(panel, columns, basis, trend=spec["trend"])
+        design = make_design(panel, columns, basis, spec)
         scale = target_scale(basis, design.geos, "max")
         mean = sum(mmm_forward.mean_parts(draws, design, spec).values()) * scale
         sigma = _noise(draws, design, spec, "sigma") * scale
@@ -106,7 +108,7 @@ class MMMKind:
         basis: dict[str, Any],
     ) -> xr.DataArray:
         """Return the parts of the mean, dims (draw, week, geo, component), in target units."""
-        design = make_design(panel, columns, basis, trend=spec["trend"])
+        design = make_design(panel, columns, basis, spec)
         parts = mmm_forward.mean_parts(draws, design, spec)
         scale = target_scale(basis, design.geos, "max")
         return xr.DataArray(

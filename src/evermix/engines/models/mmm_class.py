@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from evermix.engines.models.design import Design
+from evermix.engines.models.design import Design, break_mask, effect_breaks
 from evermix.engines.models.mmm_forward import class_name
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def build_class(
     scale: Any = xr.DataArray(target_scale, dims=("geo",), coords={"geo": labels["geo"]})
     if not has_geo:
         media_scale, scale = media_scale.isel(geo=0, drop=True), float(scale[0])
-    model = MMM(
+    model = _breaking(MMM, design, spec)(
         date_column="week",
         target_column="target",
         channel_columns=list(design.channels),
@@ -59,6 +59,27 @@ def build_class(
     )
     model.build_model(*_frame(design, has_geo=has_geo))
     return model.model
+
+
+def _breaking(base: Any, design: Design, spec: Mapping[str, Any]) -> Any:
+    """Return the class with a channel's contribution multiplied by ``exp(step)`` from each of its breaks on."""
+    breaks = effect_breaks(spec)
+    if not breaks:
+        return base
+    import pymc as pm
+    import pymc.dims as pmd
+    from pytensor.xtensor import as_xtensor
+    from pytensor.xtensor.math import exp
+
+    class Breaking(base):  # type: ignore[misc]
+        def forward_pass(self, x: Any, dims: tuple[str, ...]) -> Any:
+            pm.modelcontext(None).add_coord("effect_break", list(breaks))
+            sd = as_xtensor(np.array([one["sd"] for one in breaks.values()]), dims=("effect_break",))
+            mask = as_xtensor(break_mask(design, spec), dims=("effect_break", "date", "channel"))
+            step = pmd.Normal("effect_step", mu=0.0, sigma=sd, dims=("effect_break",))
+            return super().forward_pass(x, dims) * exp((step * mask).sum(dim="effect_break"))
+
+    return Breaking
 
 
 def _transform(library: Any, node: Mapping[str, Any]) -> Any:

@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from evermix.core import transforms
-from evermix.engines.models.design import Design
+from evermix.engines.models.design import Design, break_mask, effect_factor
 from evermix.errors import FitError
 
 Floats = NDArray[np.float64]
@@ -81,7 +81,8 @@ def media_contributions(draws: xr.Dataset, design: Design, spec: Mapping[str, An
     curve = class_name(spec["saturation"])
     shape = _parameters(draws, design, "saturation", SATURATIONS[curve])
     spread = {name: value[:, None] for name, value in shape.items()}
-    return _CURVES[curve](transforms.carry_over(design.media, weights), spread)
+    response = _CURVES[curve](transforms.carry_over(design.media, weights), spread)
+    return response * effect_factor(draws, break_mask(design, spec), spec)[:, :, None]
 
 
 def parameter(draws: xr.Dataset, design: Design, name: str, dims: tuple[str, ...]) -> Floats:

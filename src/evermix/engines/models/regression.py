@@ -14,10 +14,10 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from evermix.core import transforms
+from evermix.core import amend, transforms
 from evermix.core.predictive import Predictive
 from evermix.engines.models import speccheck
-from evermix.engines.models.design import make_design, pin_basis, target_scale
+from evermix.engines.models.design import break_mask, effect_breaks, effect_factor, make_design, pin_basis, target_scale
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -38,7 +38,7 @@ class RegressionKind:
     def check(self, spec: dict[str, Any], columns: dict[str, Any]) -> None:
         """Raise one ConfigError that lists every fault of the spec."""
         faults = speccheck.Faults()
-        faults.keys("spec", spec, ("yearly_seasonality", "trend", "media", "likelihood", "priors"))
+        faults.keys("spec", spec, ("yearly_seasonality", "trend", "media", "likelihood", "priors"), (amend.KEY,))
         faults.positive_int_or_none("spec.yearly_seasonality", spec.get("yearly_seasonality"))
         faults.boolean("spec.trend", spec.get("trend"))
         faults.choice("spec.media", spec.get("media"), ("linear", "log1p"))
@@ -46,6 +46,7 @@ class RegressionKind:
         for name, value in faults.keys("spec.priors", spec.get("priors"), _PRIORS).items():
             faults.positive(f"spec.priors.{name}", value)
         speccheck.check_names(faults, columns)
+        speccheck.check_amendments(faults, spec, columns)
         faults.raise_if_any()
 
     def pin(
@@ -63,11 +64,16 @@ class RegressionKind:
         rows = _rows(panel, columns, spec, basis)
         known = np.isfinite(rows.target)
         priors = spec["priors"]
-        with pm.Model(coords={"geo": list(rows.geos), "feature": list(rows.names)}) as model:
-            features = pm.Data("features", rows.features[known])
+        coords = {"geo": list(rows.geos), "feature": list(rows.names), "effect_break": list(effect_breaks(spec))}
+        with pm.Model(coords=coords) as model:
+            features: Any = pm.Data("features", rows.features[known])
             geo = pm.Data("geo_index", rows.geo_index[known])
             intercept = pm.Normal("intercept", 0.0, priors["intercept_sd"], dims="geo")
             mean = intercept[geo]
+            if coords["effect_break"]:
+                sd = [one["sd"] for one in effect_breaks(spec).values()]
+                step = pm.Normal("effect_step", 0.0, sd, dims="effect_break")
+                features = features * pm.math.exp(pm.math.sum(step[:, None, None] * rows.breaks[:, known], axis=0))
             if rows.names:
                 mean = mean + features @ pm.Normal("coefficient", 0.0, priors["coefficient_sd"], dims="feature")
             sigma = pm.HalfNormal("sigma", priors["noise_sd"])
@@ -100,7 +106,7 @@ class RegressionKind:
     ) -> Predictive:
         """Return the predictive distribution of every row."""
         rows = _rows(panel, columns, spec, basis)
-        mean = sum(_parts(draws, rows).values())
+        mean = sum(_parts(draws, rows, spec).values())
         sd = draws["sigma"].to_numpy()[:, None] * rows.scale
         nu = draws["nu"].to_numpy() if spec["likelihood"] == "StudentT" else None
         return Predictive(mean, sd, nu)
@@ -115,7 +121,7 @@ class RegressionKind:
     ) -> xr.DataArray:
         """Return the parts of the mean, dims (draw, week, geo, component), in target units."""
         rows = _rows(panel, columns, spec, basis)
-        parts = _parts(draws, rows)
+        parts = _parts(draws, rows, spec)
         shape = (draws.sizes["draw"], -1, len(rows.geos))
         return xr.DataArray(
             np.stack([part.reshape(shape) for part in parts.values()], axis=-1),
@@ -126,13 +132,17 @@ class RegressionKind:
 
 @dataclass(frozen=True)
 class _Rows:
-    """The panel row by row: features (row, feature), target (row,) standardised, centre and scale (row,)."""
+    """The panel row by row: features (row, feature), target (row,) standardised, centre and scale (row,).
+
+    ``breaks`` (effect_break, row, feature) is 1 where a break of a channel's effect holds.
+    """
 
     weeks: NDArray[np.datetime64]
     geos: tuple[str, ...]
     names: tuple[str, ...]
     seasonal: NDArray[np.bool_]
     features: Floats
+    breaks: Floats
     geo_index: NDArray[np.int64]
     target: Floats
     centre: Floats
@@ -140,7 +150,7 @@ class _Rows:
 
 
 def _rows(panel: pd.DataFrame, columns: dict[str, Any], spec: dict[str, Any], basis: dict[str, Any]) -> _Rows:
-    design = make_design(panel, columns, basis, trend=spec["trend"])
+    design = make_design(panel, columns, basis, spec)
     weeks, geos = design.target.shape
     media = np.log1p(design.media) if spec["media"] == "log1p" else design.media
     orders = spec["yearly_seasonality"] or 0
@@ -148,6 +158,7 @@ def _rows(panel: pd.DataFrame, columns: dict[str, Any], spec: dict[str, Any], ba
     waves = tuple(f"{wave}_{order}" for wave in ("sin", "cos") for order in range(1, orders + 1))
     blocks = [media.reshape(weeks * geos, -1), design.controls.reshape(weeks * geos, -1), modes]
     names = (*design.channels, *design.control_names, *waves)
+    mask = np.repeat(break_mask(design, spec), geos, axis=1)
     centre = np.tile(target_scale(basis, design.geos, "mean"), weeks)
     scale = np.tile(target_scale(basis, design.geos, "sd"), weeks)
     return _Rows(
@@ -156,6 +167,7 @@ def _rows(panel: pd.DataFrame, columns: dict[str, Any], spec: dict[str, Any], ba
         names=names,
         seasonal=np.arange(len(names)) >= len(names) - len(waves),
         features=np.concatenate(blocks, axis=1),
+        breaks=np.pad(mask, ((0, 0), (0, 0), (0, len(names) - mask.shape[2]))),
         geo_index=np.tile(np.arange(geos), weeks),
         target=(design.target.ravel() - centre) / scale,
         centre=centre,
@@ -163,15 +175,16 @@ def _rows(panel: pd.DataFrame, columns: dict[str, Any], spec: dict[str, Any], ba
     )
 
 
-def _parts(draws: xr.Dataset, rows: _Rows) -> dict[str, Floats]:
+def _parts(draws: xr.Dataset, rows: _Rows, spec: dict[str, Any]) -> dict[str, Floats]:
     """Return the components of the mean in target units, each of shape (draw, row)."""
     intercept = draws["intercept"].sel(geo=list(rows.geos)).transpose("draw", "geo").to_numpy()[:, rows.geo_index]
     parts = {"intercept": rows.centre + intercept * rows.scale}
     if not rows.names:
         return parts
+    factor = effect_factor(draws, rows.breaks, spec)
     coefficient = draws["coefficient"].sel(feature=list(rows.names)).transpose("draw", "feature").to_numpy()
     for i in np.flatnonzero(~rows.seasonal):
-        parts[rows.names[i]] = coefficient[:, i, None] * rows.features[:, i] * rows.scale
+        parts[rows.names[i]] = coefficient[:, i, None] * factor[:, :, i] * rows.features[:, i] * rows.scale
     if rows.seasonal.any():
         parts["seasonality"] = (coefficient[:, rows.seasonal] @ rows.features[:, rows.seasonal].T) * rows.scale
     return parts

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable, Mapping
+from datetime import date
 from typing import Any
 
+from evermix.core.amend import KEY, break_name
 from evermix.errors import ConfigError
 
 # Names that the panel, the graph or the list of contributions uses itself.
@@ -129,6 +131,33 @@ def check_names(faults: Faults, columns: Mapping[str, Any]) -> None:
             elif name in seen:
                 faults.add(f"columns.{role}.{name}", name, f"another name; {seen[name]} has it already")
             seen[name] = role
+
+
+def check_amendments(faults: Faults, spec: Mapping[str, Any], columns: Mapping[str, Any]) -> None:
+    """Check what a review added to a spec; see `evermix.core.amend.amendments_of`."""
+    where = f"spec.{KEY}"
+    given = faults.keys(where, spec.get(KEY, {}), (), ("effect_breaks", "level_breaks", "first_week"))
+    names = []
+    for i, node in enumerate(given.get("effect_breaks", ())):
+        one = faults.keys(f"{where}.effect_breaks.{i}", node, ("channel", "from", "sd"))
+        if {"channel", "from", "sd"} <= set(one):
+            faults.choice(f"{where}.effect_breaks.{i}.channel", one["channel"], columns["channels"])
+            faults.positive(f"{where}.effect_breaks.{i}.sd", one["sd"])
+            names.append(break_name(one))
+    first = [given["first_week"]] if "first_week" in given else []
+    weeks = [*(name.rsplit(" ", 1)[-1] for name in names), *given.get("level_breaks", ()), *first]
+    for week in weeks:
+        if not _is_monday(week):
+            faults.add(where, week, "a Monday as YYYY-MM-DD")
+    for name in {name for name in names if names.count(name) > 1}:
+        faults.add(f"{where}.effect_breaks", name, "each channel and week once")
+
+
+def _is_monday(text: Any) -> bool:
+    try:
+        return date.fromisoformat(text).weekday() == 0
+    except (TypeError, ValueError):
+        return False
 
 
 def _check_dims(faults: Faults, where: str, got: Any, valid: Collection[str]) -> None:
