@@ -173,7 +173,10 @@ class VersionFile(Record):
     """All that is needed, with its draws, to predict with a version and to compare another with it.
 
     ``spec`` is that of params then, and what a review added to it (`evermix.core.amend`).  ``masked_weeks`` are the
-    weeks whose target its fit did not see (params of then).
+    weeks whose target its fit did not see (params of then).  ``parent`` names the fit whose draws an update weighs anew
+    (None: it is that fit itself), ``weights_hash`` its weights and ``updated_through`` the last week that they count;
+    ``panel_hash`` is of the panel the fit was made on, ``ess_bulk_min`` its smallest effective sample size.  All else
+    of an update is its parent's.
     """
 
     id: str
@@ -191,3 +194,18 @@ class VersionFile(Record):
     draws_hash: str
     noise_sd: float
     masked_weeks: list[str] = []
+    parent: str | None = None
+    weights_hash: str | None = None
+    updated_through: str | None = None
+    panel_hash: str | None = None
+    ess_bulk_min: float | None = None
+
+    @property
+    def base(self) -> str:
+        """Id of the version that was fitted: the parent of an update, otherwise its own."""
+        return self.parent or self.id
+
+    @property
+    def fitted_as_of(self) -> str:
+        """The week whose fit made the draws, ISO Monday."""
+        return self.base.split("/")[1]

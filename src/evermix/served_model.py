@@ -75,7 +75,7 @@ class ServedVersion:
         rows = predictive.rows(place.get_indexer(pd.MultiIndex.from_frame(asked[["week", "geo"]])))
         low, high = rows.interval(level)
         answer = asked[["week", "geo"]].astype({"week": "datetime64[ns]", "geo": object})
-        return answer.assign(mean=rows.mean.mean(axis=0), low=low, high=high)
+        return answer.assign(mean=rows.expected(), low=low, high=high)
 
 
 def _load_pyfunc(data_path: str) -> ServedVersion:

@@ -90,3 +90,48 @@ def test_rows_selects_columns_of_every_draw(mixture):
     some = mixture.rows(np.array([2, 0]))
     assert np.array_equal(some.mean, mixture.mean[:, [2, 0]])
     assert np.array_equal(some.sd, mixture.sd[:, [2, 0]])
+
+
+def weighted(predictive: Predictive, weights) -> Predictive:
+    return Predictive(predictive.mean, predictive.sd, predictive.nu, np.log(weights))
+
+
+def test_equal_weights_give_the_numbers_of_no_weights(mixture):
+    y = np.array([4.0, 5.0, 6.0, 9.0])
+    equal = weighted(mixture, np.full(200, 7.0))
+    for ours, plain in (
+        (equal.log_score(y), mixture.log_score(y)),
+        (equal.pit(y), mixture.pit(y)),
+        (equal.crps(y, 3), mixture.crps(y, 3)),
+        (equal.expected(), mixture.mean.mean(axis=0)),
+        (equal.interval(0.9)[1], mixture.interval(0.9)[1]),
+    ):
+        assert ours == pytest.approx(plain, rel=1e-12)
+
+
+def test_whole_weights_are_draws_repeated(mixture):
+    y = np.array([4.0, 5.0, 6.0, 9.0])
+    times = np.random.default_rng(5).integers(1, 4, 200)
+    repeated = Predictive(mixture.mean.repeat(times, axis=0), mixture.sd.repeat(times, axis=0))
+    ours = weighted(mixture, times)
+    assert ours.log_score(y) == pytest.approx(repeated.log_score(y))
+    assert ours.pit(y) == pytest.approx(repeated.pit(y))
+    assert ours.expected() == pytest.approx(repeated.expected())
+    assert ours.quantile(0.1) == pytest.approx(repeated.quantile(0.1))
+
+
+def test_all_weight_on_one_draw_is_that_draw():
+    two = Predictive(np.array([[0.0], [10.0]]), np.ones((2, 1)), log_weights=np.array([0.0, -1e9]))
+    assert two.pit(np.array([0.0])) == pytest.approx([0.5])
+    assert two.log_score(np.array([0.0])) == pytest.approx([-0.5 * np.log(2 * np.pi)])
+    assert two.expected() == pytest.approx([0.0])
+
+
+def test_weighted_crps_of_three_draws_worked_by_hand():
+    # Without noise the sample is 0, 1, 3; weights 1/2, 1/4, 1/4; y = 1.
+    predictive = Predictive(
+        np.array([[0.0], [1.0], [3.0]]), np.full((3, 1), 1e-12), log_weights=np.log([2.0, 1.0, 1.0])
+    )
+    away = 0.5 * 1 + 0.25 * 2
+    pairs = 2 * (0.125 * 1 + 0.125 * 3 + 0.0625 * 2) / (1 - 0.375)
+    assert predictive.crps(np.array([1.0]), 1) == pytest.approx([away - pairs / 2])

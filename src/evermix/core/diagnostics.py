@@ -61,7 +61,7 @@ def interval_table(predictive: Predictive, rows: pd.DataFrame) -> pd.DataFrame:
             "week": rows["week"].dt.strftime("%Y-%m-%d").to_numpy(),
             "geo": rows["geo"].to_numpy(),
             "observed": rows["target"].to_numpy(float),
-            "mean": predictive.mean.mean(axis=0),
+            "mean": predictive.expected(),
             "low_50": low_50,
             "high_50": high_50,
             "low_90": low_90,

@@ -1,4 +1,7 @@
-"""The predictive distribution of rows of a panel: a mixture over draws of Normal or Student-t noise."""
+"""The predictive distribution of rows of a panel: a mixture over draws of Normal or Student-t noise.
+
+Draws count alike, or by weights: then the mixture is that of a posterior that was updated by reweighting.
+"""
 
 from __future__ import annotations
 
@@ -28,15 +31,28 @@ class Predictive:
         Noise scale in target units: the standard deviation, or the scale where ``nu`` is given.
     nu : ndarray, shape (draw,), or None
         Student-t degrees of freedom; None for Normal noise.
+    log_weights : ndarray, shape (draw,), or None
+        Log of each draw's weight, up to a constant; None: equal weights.
     """
 
     mean: Floats
     sd: Floats
     nu: Floats | None = None
+    log_weights: Floats | None = None
 
     def rows(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> Predictive:
         """Return the same for some rows."""
-        return Predictive(self.mean[:, index], self.sd[:, index], self.nu)
+        return Predictive(self.mean[:, index], self.sd[:, index], self.nu, self.log_weights)
+
+    @property
+    def weights(self) -> Floats:
+        """Weight of each draw, shape (draw,); they sum up to 1."""
+        draws = self.mean.shape[0]
+        return np.full(draws, 1.0 / draws) if self.log_weights is None else special.softmax(self.log_weights)
+
+    def expected(self) -> Floats:
+        """Return the mean of each row over draws, shape (row,), in target units."""
+        return np.asarray(self.mean.mean(axis=0) if self.log_weights is None else self.weights @ self.mean)
 
     def log_density(self, y: Floats) -> Floats:
         """Return log p(y | draw), shape (draw, row), in nats per target unit."""
@@ -49,7 +65,10 @@ class Predictive:
 
     def log_score(self, y: Floats) -> Floats:
         """Return the log density of each row under the mixture, shape (row,); higher is better."""
-        return np.asarray(special.logsumexp(self.log_density(y), axis=0) - np.log(self.mean.shape[0]))
+        density = self.log_density(y)
+        if self.log_weights is None:
+            return np.asarray(special.logsumexp(density, axis=0) - np.log(self.mean.shape[0]))
+        return np.asarray(special.logsumexp(density + special.log_softmax(self.log_weights)[:, None], axis=0))
 
     def pit(self, y: Floats) -> Floats:
         """Return P(Y <= y) of each row, shape (row,): uniform if the model is right.
@@ -59,19 +78,24 @@ class Predictive:
         """
         z = (y - self.mean) / self.sd
         cdf = special.ndtr(z) if self.nu is None else special.stdtr(self.nu[:, None], z)
-        return np.asarray(cdf.mean(axis=0))
+        return np.asarray(cdf.mean(axis=0) if self.log_weights is None else self.weights @ cdf)
 
     def crps(self, y: Floats, seed: int) -> Floats:
         """Return the continuous ranked probability score of each row, shape (row,), in target units; lower is better.
 
         Estimated from one sample per draw: E|X - y| - E|X - X'| / 2 (Gneiting and Raftery 2007, equation 21), with the
-        unbiased second term.
+        unbiased second term.  Weighted draws count by their weights w: E|X - X'| is the sum of w_i w_j |x_i - x_j| over
+        pairs of different draws, divided by 1 - sum(w^2), the share of such pairs.
         """
-        sample = np.sort(self.sample(seed), axis=0)
-        size = sample.shape[0]
-        rank = np.arange(1, size + 1)[:, None]
-        spread = 2.0 * np.sum((2 * rank - size - 1) * sample, axis=0) / (size * (size - 1))
-        return np.asarray(np.abs(sample - y).mean(axis=0) - spread / 2.0)
+        sample = self.sample(seed)
+        order = np.argsort(sample, axis=0)
+        sample = np.take_along_axis(sample, order, axis=0)
+        weights = self.weights[order]
+        below = np.cumsum(weights, axis=0)
+        # Sorted, x_i is the larger one of all pairs with a draw below and the smaller one of all pairs above.
+        lead = below - weights - (1.0 - below)
+        spread = 2.0 * np.sum(weights * lead * sample, axis=0) / (1.0 - np.sum(weights**2, axis=0))
+        return np.asarray(np.sum(weights * np.abs(sample - y), axis=0) - spread / 2.0)
 
     def interval(self, level: float) -> tuple[Floats, Floats]:
         """Return the ends of the central interval of each row, two arrays of shape (row,).

@@ -62,7 +62,7 @@ def score_rows(predictive: Predictive, rows: pd.DataFrame, as_of: str, version: 
     (low_50, high_50), (low_90, high_90) = predictive.interval(0.5), predictive.interval(0.9)
     numbers = {
         "observed": observed,
-        "mean": predictive.mean.mean(axis=0),
+        "mean": predictive.expected(),
         "low_50": low_50,
         "high_50": high_50,
         "low_90": low_90,

@@ -122,7 +122,7 @@ def roas_rows(contributions: xr.DataArray, panel: pd.DataFrame, channels: Sequen
 def plan_rows(predictive: Predictive, planned: pd.DataFrame) -> pd.DataFrame:
     """Return the predictive mean and intervals of planned weeks, in the order of the plan."""
     (low_50, high_50), (low_90, high_90) = predictive.interval(0.5), predictive.interval(0.9)
-    bounds = (predictive.mean.mean(axis=0), low_50, high_50, low_90, high_90)
+    bounds = (predictive.expected(), low_50, high_50, low_90, high_90)
     table = planned[["week", "geo"]].reset_index(drop=True)
     return table.assign(kind="plan", **dict(zip(_INTERVALS, bounds, strict=True)))
 

@@ -5,7 +5,8 @@ import pytest
 from engines.models.graph import graph_values, log_likelihood, prior_draws
 from engines.models.panels import AMENDMENTS, make_columns, make_panel, make_spec
 
-from evermix.engines.models import load_kind
+from evermix.core.update import cut_to_rows
+from evermix.engines.models import load_kind, mmm_forward
 from evermix.engines.models.fit import check_observed
 from evermix.errors import ConfigError, DataError, FitError
 
@@ -70,17 +71,40 @@ def test_numpy_mean_and_noise_equal_the_graph(name):
     assert np.abs(predictive.mean - expected).max() <= 1e-10 * np.abs(expected).max()
 
 
-@pytest.mark.parametrize("name", SPECS)
-def test_log_score_equals_the_log_likelihood_of_the_graph(name):
-    geo, spec = SPECS[name]
+def every_class():
+    """Return each adstock with each saturation of ours, Normal and Student-t noise in turns."""
+    pairs = [(carry, curve) for carry in mmm_forward.ADSTOCKS for curve in mmm_forward.SATURATIONS]
+    noises = ({}, {"likelihood": STUDENT_DRAWN})
+    return {
+        f"{carry}_{curve}": (
+            False,
+            make_spec(adstock=adstock(carry), saturation={"class": curve}, model_config=noises[i % 2]),
+        )
+        for i, (carry, curve) in enumerate(pairs)
+    }
+
+
+@pytest.mark.parametrize(("geo", "spec"), (SPECS | every_class()).values(), ids=SPECS | every_class())
+def test_log_likelihood_equals_that_of_the_graph(geo, spec):
     panel, columns, spec, basis = pinned(geo=geo, spec=spec)
     model = KIND.build(panel, columns, spec, basis)
     draws = prior_draws(KIND, model, 3)
-    expected = log_likelihood(model, draws, "date", *(["geo"] if geo else []))
-    scale = np.array([basis["target"][g]["max"] for g in basis["geos"]])
-    expected = (expected.reshape(3, 60, -1) - np.log(scale)).reshape(3, -1)
-    actual = KIND.predict(draws, panel, columns, spec, basis).log_density(panel["target"].to_numpy())
-    assert actual == pytest.approx(expected, rel=1e-9, abs=1e-9)
+    expected = log_likelihood(model, draws, "date", *(["geo"] if geo else [])).reshape(3, -1)
+    actual = KIND.log_likelihood(draws, panel, columns, spec, basis)
+    assert actual == pytest.approx(expected, rel=1e-10, abs=1e-10)
+
+
+def test_log_likelihood_of_few_rows_needs_the_lookback_and_no_more():
+    panel, columns, spec, basis = pinned(geo=True)
+    draws = prior_draws(KIND, KIND.build(panel, columns, spec, basis), 3)
+    whole = KIND.log_likelihood(draws, panel, columns, spec, basis)
+    rows = np.isin(np.arange(len(panel)), [40, 41, 43, 118, 119])
+    stretches = cut_to_rows(panel, rows, KIND.carry_weeks(spec))
+    parts = [KIND.log_likelihood(draws, stretch, columns, spec, basis) for stretch in stretches]
+    assert [len(stretch) for stretch in stretches] == [2 * 5, 2 * 4]
+    assert np.concatenate(parts, axis=1) == pytest.approx(whole[:, rows], rel=1e-12)
+    blind = KIND.log_likelihood(draws, cut_to_rows(panel, rows, 0)[1], columns, spec, basis)
+    assert np.abs(blind - whole[:, [118, 119]]).max() > 0.1
 
 
 @pytest.mark.parametrize("geo", [False, True])

@@ -82,7 +82,7 @@ def adopt_draws(
         raise DataError(f"adopt: the draws are not of this model and data: {'; '.join(faults)}.")
     posterior = _in_order(groups["posterior"], model, needed)
     predictive = kind.predict(stack_draws(posterior, _all(posterior)), panel, columns, spec, basis)
-    mean = predictive.mean.mean(axis=0)
+    mean = predictive.expected()
     _refuse_another_mean(groups, mean, panel)
     known = np.isfinite(panel["target"].to_numpy())
     target = panel.loc[known, "target"].to_numpy()

@@ -14,6 +14,7 @@ from evermix.core import amend
 from evermix.core.predictive import Predictive
 from evermix.engines.models import mmm_forward, speccheck
 from evermix.engines.models.design import Design, make_design, pin_basis, target_scale
+from evermix.engines.models.likelihood import plain_log_likelihood
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -92,7 +93,7 @@ class MMMKind:
         """Return the predictive distribution of every row; the first ``l_max - 1`` weeks lack their carry-over."""
         design = make_design(panel, columns, basis, spec)
         scale = target_scale(basis, design.geos, "max")
-        mean = sum(mmm_forward.mean_parts(draws, design, spec).values()) * scale
+        mean = mmm_forward.mean_total(draws, design, spec) * scale
         sigma = _noise(draws, design, spec, "sigma") * scale
         flat = (mean.shape[0], -1)
         sd = np.broadcast_to(sigma[:, None], mean.shape).reshape(flat)
@@ -116,6 +117,22 @@ class MMMKind:
             dims=("draw", "week", "geo", "component"),
             coords={"week": design.weeks.astype("datetime64[s]"), "geo": list(design.geos), "component": list(parts)},
         )
+
+    def carry_weeks(self, spec: dict[str, Any]) -> int:
+        """Return the weeks that adstock carries media on: ``l_max - 1``."""
+        return int(spec["adstock"]["kwargs"]["l_max"]) - 1
+
+    def log_likelihood(
+        self,
+        draws: xr.Dataset,
+        panel: pd.DataFrame,
+        columns: dict[str, Any],
+        spec: dict[str, Any],
+        basis: dict[str, Any],
+    ) -> NDArray[np.float64]:
+        """Return log p of each row that has a target, shape (draw, row), in nats per pinned maximum of the target."""
+        scale = target_scale(basis, sorted(set(panel["geo"])), "max")
+        return plain_log_likelihood(self.predict(draws, panel, columns, spec, basis), panel, scale)
 
 
 def _check_transforms(faults: speccheck.Faults, spec: Mapping[str, Any]) -> list[str]:

@@ -66,3 +66,20 @@ class ModelKind(Protocol):
         basis: dict[str, Any],
     ) -> xr.DataArray:
         """Return the parts of the mean, dims (draw, week, geo, component), target units; they sum up to the mean."""
+
+    def carry_weeks(self, spec: dict[str, Any]) -> int:
+        """Return for how many weeks after its own an input still acts on the target."""
+
+    def log_likelihood(
+        self,
+        draws: xr.Dataset,
+        panel: pd.DataFrame,
+        columns: dict[str, Any],
+        spec: dict[str, Any],
+        basis: dict[str, Any],
+    ) -> NDArray[np.float64]:
+        """Return log p of each row that has a target, shape (draw, row), as the graph has it: per pinned target unit.
+
+        In plain NumPy where the likelihood has such a form; a kind without one answers with
+        :func:`evermix.engines.models.likelihood.graph_log_likelihood`.
+        """

@@ -1,7 +1,7 @@
 """Kind ``regression``: a plain PyMC linear regression, and the pattern for plugging in any ``pm.Model`` of your own.
 
-A kind is six small methods: check the spec, pin the scales, build the graph, say what it observed, name the draws to
-keep, predict from them.  evermix asks no more of a model, and knows nothing else of it.
+A kind is a few small methods: check the spec, pin the scales, build the graph, say what it observed, name the draws to
+keep, predict from them, and say what is likely.  evermix asks no more of a model, and knows nothing else of it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from evermix.core import amend, transforms
 from evermix.core.predictive import Predictive
 from evermix.engines.models import speccheck
 from evermix.engines.models.design import break_mask, effect_breaks, effect_factor, make_design, pin_basis, target_scale
+from evermix.engines.models.likelihood import plain_log_likelihood
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -128,6 +129,22 @@ class RegressionKind:
             dims=("draw", "week", "geo", "component"),
             coords={"week": rows.weeks, "geo": list(rows.geos), "component": list(parts)},
         )
+
+    def carry_weeks(self, spec: dict[str, Any]) -> int:
+        """Return 0: inputs act in their own week."""
+        return 0
+
+    def log_likelihood(
+        self,
+        draws: xr.Dataset,
+        panel: pd.DataFrame,
+        columns: dict[str, Any],
+        spec: dict[str, Any],
+        basis: dict[str, Any],
+    ) -> Floats:
+        """Return log p of each row that has a target, shape (draw, row), in nats per pinned sd of the target."""
+        scale = target_scale(basis, sorted(set(panel["geo"])), "sd")
+        return plain_log_likelihood(self.predict(draws, panel, columns, spec, basis), panel, scale)
 
 
 @dataclass(frozen=True)
