@@ -105,6 +105,7 @@ def _add_look(add: Callable[..., Any]) -> None:
     from evermix import commands as do
 
     add("history", "show what every decided week did and why", do.history, "any")
+    add("evidence", "list the evidence that a rule in params may ask, with unit and meaning", do.evidence)
     c = add("status", "show champion, freshness and pending approval of every model", do.status, "any")
     c.add_argument("--no-registry", action="store_true", help="do not compare with MLflow, which saves its import")
     add("metrics", "print the health of every model and of the platform as Prometheus reads it", do.metrics, "any")
@@ -151,12 +152,15 @@ def _add_person(add: Callable[..., Any]) -> None:
         "accept": ("waive faults of a quarantined week, so that it is computed all the same", do.accept),
         "freeze": ("stop fits and questions of a model; its weeks are scored and its champion serves", do.freeze),
         "unfreeze": ("end a freeze", do.unfreeze),
-        "refit": ("ask for a refit with the next week", do.refit),
+        "refit": ("ask for a refit with the next week, as a person or for a data team's system", do.refit),
     }
     for name, (text, run) in orders.items():
         c = add(name, text, run, "one")
         c.add_argument("--reason", required=True, help="why, for the ledger")
         c.add_argument("--by", help="who orders it (default: you)")
+        if name == "refit":
+            c.add_argument("--upstream", metavar="NAME", help="the system that asks; a rule of params decides then")
+            c.add_argument("--ref", default="", help="the system's own id of its request: the same one counts once")
         if name == "accept":
             c.add_argument("--as-of", required=True, help="Monday of the quarantined week, YYYY-MM-DD")
             c.add_argument(

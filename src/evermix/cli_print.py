@@ -151,6 +151,12 @@ def history_text(weeks: list[dict[str, Any]]) -> str:
     return table(["model", "week", "decision", "verdict", "approval", "version in use", "why"], rows)
 
 
+def evidence_text(known: dict[str, dict[str, str]]) -> str:
+    """Return what a rule may ask as a table."""
+    rows = [[name, about["unit"], about["lasts"], about["meaning"]] for name, about in known.items()]
+    return table(["evidence", "unit", "lasts", "meaning"], rows)
+
+
 def status_text(models: list[dict[str, Any]]) -> str:
     """Return one paragraph per model."""
     return "\n\n".join(_model_text(m) for m in models)

@@ -125,6 +125,10 @@ class RuleOutcome(Seen):
             return {**data, "missing": [data.get("evidence")]}
         return data
 
+    def conditions(self) -> list[Seen]:
+        """Return all conditions with what each saw."""
+        return [self, *self.also]
+
     def text(self) -> str:
         """Return all that was seen, e.g. ``update.khat = 0.8, limit > 0.7 and ...``."""
         return " and ".join([super().text(), *[one.text() for one in self.also]])
@@ -135,7 +139,11 @@ def _short(value: float | bool) -> str:
 
 
 class Decision(Record):
-    """What a week does, and the evidence that led there."""
+    """What a week does, and the evidence that led there.
+
+    ``because`` names the rules behind it, or the order (``person``, ``freeze``); the first of them decided, the others
+    fired too and belong to the same question.
+    """
 
     model: str
     as_of: str
@@ -145,6 +153,7 @@ class Decision(Record):
     rules: list[RuleOutcome]
     request: str | None
     requested_now: bool
+    because: list[str] = []
 
 
 class CheckOutcome(Record):

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from evermix.config import Condition, Rule
-from evermix.core.decide import Pending, judge_evidence, request_id
+from evermix.core.decide import Pending, Refused, judge_evidence, request_id
 from evermix.records import RuleOutcome
 
 A, B, C = "surprise.max_abs_z", "restatement.target_sd", "structure.spec_changed"
@@ -34,7 +34,7 @@ def test_no_rule_fires_and_the_week_is_kept():
 
 def test_first_rule_that_fires_decides_and_all_are_recorded():
     found = judge(KEEP | {B: 2.0, C: True})
-    assert found.decision == "refit" and found.covers == ["beta", "gamma"]
+    assert found.decision == "refit" and found.because == ["beta", "gamma"]
     assert [(rule.seen, rule.fired) for rule in found.rules] == [(0.0, False), (2.0, True), (True, True)]
     assert found.reasons[0] == "beta: why beta (restatement.target_sd = 2, limit >= 1)"
 
@@ -78,7 +78,7 @@ def test_pending_question_covers_its_own_rule():
 
 def test_other_rule_goes_past_a_pending_question_and_takes_over_what_it_covered():
     found = judge(KEEP | {A: 2.0, B: 2.0}, Pending("2024-01-01", frozenset({"alpha"})))
-    assert found.decision == "refit" and found.covers == ["alpha", "beta"]
+    assert found.decision == "refit" and found.because == ["beta", "alpha"]
 
 
 def test_missing_evidence_is_asked_about_once():
@@ -101,8 +101,8 @@ def test_request_id_follows_content_and_files():
 def test_a_first_fit_that_waits_for_a_person_is_not_fitted_again_each_week():
     first = [rule("none", "structure.has_champion", "first_fit", op="==", value=False), *RULES]
     asked = judge({"structure.has_champion": False}, rules=first)
-    assert asked.covers == ["none"]
-    found = judge({"structure.has_champion": False}, Pending("2026-01-05", frozenset(asked.covers)), first)
+    assert asked.because == ["none"]
+    found = judge({"structure.has_champion": False}, Pending("2026-01-05", frozenset(asked.because)), first)
     assert found.decision == "keep" and found.reasons == ["the question of 2026-01-05 is pending"]
 
 
@@ -137,10 +137,10 @@ def test_every_number_that_a_rule_saw_is_recorded_and_said():
 
 def test_a_rule_that_only_tells_decides_nothing_and_the_next_rule_is_asked():
     told = judge({A: 2.0, B: 3.0}, rules=[both("tell")])
-    assert told.decision == "keep" and told.covers == [] and told.rules[0].fired
+    assert told.decision == "keep" and told.because == [] and told.rules[0].fired
     assert told.reasons[0] == "no rule that decides fired" and told.reasons[1].startswith("told: both: both (")
     after = judge({A: 2.0, B: 3.0, C: True}, rules=[both("tell"), rule("gamma", C, "refit", op="==", value=True)])
-    assert after.decision == "refit" and after.covers == ["gamma"] and after.reasons[1].startswith("told: both")
+    assert after.decision == "refit" and after.because == ["gamma"] and after.reasons[1].startswith("told: both")
 
 
 def test_missing_evidence_of_a_rule_that_only_tells_is_told_and_asks_nobody():
@@ -159,3 +159,60 @@ def test_an_outcome_of_an_older_ledger_says_what_was_missing():
     old |= {"decision": "refit", "severity": "info", "why": "because"}
     assert RuleOutcome.model_validate(old).missing == [A]
     assert RuleOutcome.model_validate(old | {"seen": 0.5}).missing == []
+
+
+D, TIME = "drift.calls", "calendar.weeks_since_fit"
+
+
+def no(seen, rules=("drift", "old")):
+    return Refused("ada", "2026-02-09", frozenset(rules), seen)
+
+
+DRIFT = rule("drift", D, "refit", op=">", value=0.0)
+OLD = rule("old", TIME, "refit", value=52.0)
+
+
+def test_a_no_silences_a_lasting_state_and_the_reason_says_whose_and_until_when():
+    found = judge_evidence([DRIFT], {D: 1.0}, None, no({D: 1.0}))
+    assert found.decision == "keep" and found.rules[0].fired and found.because == []
+    assert found.reasons == ["ada said no (rule drift still fires); it may ask again after 2026-02-09"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "seen", "now", "asks"),
+    [
+        (DRIFT, {D: 1.0}, {D: 2.0}, True),
+        (DRIFT, {D: 2.0}, {D: 1.0}, False),
+        (OLD, {TIME: 52.0}, {TIME: 56.0}, False),
+        (OLD, {TIME: 52.0}, {TIME: 79.0}, True),
+        (rule("low", TIME, "refit", op="<=", value=40.0), {TIME: 38.0}, {TIME: 20.0}, False),
+        (rule("low", TIME, "refit", op="<=", value=40.0), {TIME: 38.0}, {TIME: 17.0}, True),
+        (rule("spec", C, "refit", op="==", value=True), {C: True}, {C: True}, False),
+        (DRIFT, {D: None}, {D: 1.0}, True),
+        (DRIFT, {D: None}, {}, False),
+        (DRIFT, {D: 1.0}, {}, True),
+    ],
+)
+def test_a_no_ends_when_the_evidence_is_worse_by_half_of_the_limit(asked, seen, now, asks):
+    found = judge_evidence([asked], now, None, no(seen, [asked.name]))
+    assert (found.decision != "keep") is asks
+
+
+@pytest.mark.parametrize("evidence", [A, B, "surprise.cusum"])
+def test_a_no_never_silences_the_news_of_a_week_nor_an_alarm(evidence):
+    asks = rule("asks", evidence, "review")
+    assert judge_evidence([asks], {evidence: 2.0}, None, no({evidence: 2.0}, ["asks"])).decision == "review"
+
+
+def test_a_rule_that_fires_beside_a_silenced_one_asks_and_its_question_covers_both():
+    found = judge_evidence([DRIFT, rule("alpha", A, "review")], {D: 1.0, A: 2.0}, None, no({D: 1.0}))
+    assert found.decision == "review" and found.because == ["alpha", "drift"]
+
+
+def test_a_no_to_another_rule_silences_nothing():
+    assert judge_evidence([DRIFT], {D: 1.0}, None, no({D: 1.0}, ["old"])).decision == "refit"
+
+
+def test_a_rule_that_only_tells_belongs_to_no_question():
+    found = judge({A: 2.0, B: 3.0, C: True}, rules=[rule("gamma", C, "refit", op="==", value=True), both("tell")])
+    assert found.because == ["gamma"]

@@ -118,6 +118,48 @@ def test_answered_review_may_be_asked_again(store):
     assert play_shift(store, 13).decision == "review"
 
 
+def play_old(store, weeks, refused=None, params=None):
+    """Play a week of a champion whose fit is older than the backstop allows."""
+    panel = make_panel(FITTED_WEEKS + weeks)
+    write_week(store, panel, make_panel(FITTED_WEEKS + weeks - 1))
+    write_json(store.orders, read_json(store.orders) | {"refused": refused})
+    monitor.run(store, params or make_params())
+    return decide.run(store, params or make_params())
+
+
+def test_a_refused_backstop_waits_until_the_no_expires_or_params_ask_for_another_fit(store):
+    params = make_params()
+    backstop = next(rule for rule in params.rules if rule.name == "backstop")
+    params = params.model_copy(update={"rules": [backstop]})
+    write_champion(store)
+    first = play_old(store, 53, params=params)
+    assert (first.decision, first.because) == ("refit", ["backstop"])
+    copy_folder(store.request, store.before / "request")
+    no = {"by": "ada", "as_of": first.as_of, "until": week_of(FITTED_WEEKS + 57)}
+    no |= {"rules": ["backstop"], "seen": {"calendar.weeks_since_fit": 53.0}}
+    kept = play_old(store, 54, no, params)
+    assert kept.decision == "keep" and kept.reasons[0].startswith("ada said no (rule backstop still fires)")
+    assert play_old(store, 55, None, params).decision == "refit"
+    other = params.model_copy(update={"spec": SPEC | {"yearly_seasonality": 2}})
+    assert play_old(store, 55, no, other).decision == "refit"
+
+
+def test_an_upstream_request_is_asked_by_the_table_and_a_persons_holds_without_it(store):
+    write_champion(store)
+    write_week(store, make_panel(FITTED_WEEKS + 1), make_panel(FITTED_WEEKS))
+    monitor.run(store, make_params())
+    asked = {"by": "airflow", "reason": "spend corrected"}
+    orders = read_json(store.orders)
+    write_json(store.orders, orders | {"upstream": asked | {"upstream": "warehouse"}})
+    found = decide.run(store, make_params())
+    assert (found.decision, found.because) == ("refit", ["upstream_request"])
+    assert found.evidence["request.upstream"] is True and "warehouse" in found.reasons[-1]
+    write_json(store.orders, orders | {"refit": asked})
+    bare = make_params().model_copy(update={"rules": make_params().rules[:2]})
+    found = decide.run(store, bare)
+    assert (found.decision, found.because) == ("refit", ["person"])
+
+
 def test_quarantine_keeps_the_old_request(store):
     write_champion(store)
     write_quarantine(store, week_of(FITTED_WEEKS))

@@ -62,33 +62,50 @@ def test_a_refit_that_was_asked_for_is_rehearsed_and_carried_out_by_the_next_wee
     told = rehearse(project, monday(2))
     assert (told["decision"], told["fits"]) == ("refit", True) and told["expected_seconds"] > 0
     week = project.week(monday(2))
-    assert week["decision"] == "refit" and week["reasons"] == ["asked for by ada: checked with the shop"]
+    assert week["decision"] == "refit" and week["reasons"] == ["person: asked for by ada: checked with the shop"]
     (status,) = project.run("status", "--model", MODEL, "--no-registry")
     assert (status["frozen"], status["refit_asked"]) == (None, None)
     project.deliver(monday(3))
     assert rehearse(project, monday(3))["decision"] == "keep"
 
 
+def test_an_upstream_asks_once_and_its_rule_refits_with_the_next_week(project):
+    words = ("refit", "--upstream", "warehouse", "--ref", "job-7")
+    assert order(project, *words)["status"] == f"the next week after {monday(2)} refits"
+    assert order(project, *words)["status"] == "already asked"
+    assert "--upstream" in order(project, "refit", "--ref", "job-7", expect=2)["message"]
+    (status,) = project.run("status", "--model", MODEL, "--no-registry")
+    assert status["refit_asked"] == {"by": "ada", "reason": "checked with the shop", "upstream": "warehouse"}
+    project.deliver(monday(3))
+    told = rehearse(project, monday(3))
+    assert told["decision"] == "refit" and "warehouse" in told["reasons"][-1]
+    params = project.params()
+    project.write({"models": {MODEL: params["models"][MODEL] | {"rules": params["models"][MODEL]["rules"][:2]}}})
+    assert "request.upstream" in order(project, *words, expect=2)["message"]
+    project.write(params)
+    project.week(monday(3))
+
+
 def test_a_waived_fault_heals_its_week_and_stands_in_the_ledger(project):
-    deliver_times(project, monday(3), 100)
-    assert project.week(monday(3), deliver=False)["decision"] == "quarantine"
-    said = order(project, "accept", "--as-of", monday(3), "--fault", "spend_slip", expect=2)
+    deliver_times(project, monday(4), 100)
+    assert project.week(monday(4), deliver=False)["decision"] == "quarantine"
+    said = order(project, "accept", "--as-of", monday(4), "--fault", "spend_slip", expect=2)
     assert "target_slip" in said["message"]
-    done = order(project, "accept", "--as-of", monday(3), "--fault", "target_slip")
+    done = order(project, "accept", "--as-of", monday(4), "--fault", "target_slip")
     assert (done["waived"], done["left"]) == (["target_slip"], [])
-    healed = project.week(monday(3), deliver=False)
+    healed = project.week(monday(4), deliver=False)
     assert healed["decision"] == "review" and any("outlier" in reason for reason in healed["reasons"])
     last = project.history()[-1]
-    assert last["healed"] and last["as_of"] == monday(3)
+    assert last["healed"] and last["as_of"] == monday(4)
 
 
 def test_a_fault_that_leaves_no_panel_cannot_be_waived(project):
-    project.deliver(monday(4))
+    project.deliver(monday(5))
     project.feed.write_text(project.feed.read_text().replace("units", "pieces", 1))
-    assert project.week(monday(4), deliver=False)["decision"] == "quarantine"
-    said = order(project, "accept", "--as-of", monday(4), "--fault", "missing_column", expect=2)
+    assert project.week(monday(5), deliver=False)["decision"] == "quarantine"
+    said = order(project, "accept", "--as-of", monday(5), "--fault", "missing_column", expect=2)
     assert "cannot be waived" in said["message"]
-    assert "quarantined" in order(project, "accept", "--as-of", monday(2), "--fault", "stale", expect=2)["message"]
+    assert "quarantined" in order(project, "accept", "--as-of", monday(3), "--fault", "stale", expect=2)["message"]
 
 
 def test_an_order_without_a_reason_is_refused(project):

@@ -18,6 +18,13 @@ def history(args: argparse.Namespace) -> None:
     out.show(args, verb(env, models), out.history_text)
 
 
+def evidence(args: argparse.Namespace) -> None:
+    """List what a rule may ask."""
+    from evermix.config import EVIDENCE
+
+    out.show(args, {name: about._asdict() for name, about in EVIDENCE.items()}, out.evidence_text)
+
+
 def status(args: argparse.Namespace) -> None:
     """Show where the models stand."""
     from evermix.stages.status import status as verb

@@ -76,7 +76,10 @@ def refit(args: argparse.Namespace) -> None:
     """Ask for a refit."""
     from evermix.stages import order as verb
 
-    out.show(args, verb.request_refit(loop_of(args), person_of(args), args.reason), out.fields_text)
+    if args.ref and not args.upstream:
+        raise ConfigError("refit: --ref goes with --upstream NAME.")
+    upstream = verb.Upstream(args.upstream, args.ref) if args.upstream else None
+    out.show(args, verb.request_refit(loop_of(args), person_of(args), args.reason, upstream), out.fields_text)
     tell_people(args)
 
 

@@ -6,30 +6,46 @@ Who adds a number to the evidence of a week adds its line here; a contract test 
 from __future__ import annotations
 
 import difflib
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 
 class Evidence(NamedTuple):
-    """Unit and meaning of one number; the unit ``bool`` is true or false."""
+    """One number that a rule may ask.
+
+    Attributes
+    ----------
+    unit : str
+        ``bool`` is true or false.
+    lasts : str
+        ``week``: news of this week.  ``alarm``: gathers from week to week until a review is closed.  ``state``: lasts
+        until model, params or source change, so that a person who said no to it is not asked again each week.
+    """
 
     unit: str
     meaning: str
+    lasts: Literal["week", "alarm", "state"] = "week"
 
 
 EVIDENCE: dict[str, Evidence] = {
     "quality.faults": Evidence("faults", "faults of the delivery against the data contract, waived ones left out"),
-    "structure.has_champion": Evidence("bool", "a version is in use"),
-    "structure.channels_changed": Evidence("channels", "launched or taken out of params since the champion's fit"),
-    "structure.spec_changed": Evidence("bool", "spec, sampler or recipe of params differ from the champion's"),
-    "calendar.weeks_since_fit": Evidence("weeks", "from the week of the champion's fit to the week being closed"),
+    "structure.has_champion": Evidence("bool", "a version is in use", "state"),
+    "structure.channels_changed": Evidence(
+        "channels", "launched or taken out of params since the champion's fit", "state"
+    ),
+    "structure.spec_changed": Evidence("bool", "spec, sampler or recipe of params differ from the champion's", "state"),
+    "calendar.weeks_since_fit": Evidence(
+        "weeks", "from the week of the champion's fit to the week being closed", "state"
+    ),
     "restatement.cells": Evidence("cells", "past cells that the delivery tells differently"),
     "restatement.target_sd": Evidence("noise sd", "largest change of a past target, in the champion's noise sd"),
     "restatement.spend_share": Evidence("share", "largest share of a channel's past spend that was changed"),
     "surprise.max_abs_z": Evidence("sd", "largest |z| among the weeks scored now"),
-    "surprise.cusum": Evidence("sd", "two-sided CUSUM of z since the last reset"),
+    "surprise.cusum": Evidence("sd", "two-sided CUSUM of z since the last reset", "alarm"),
     "surprise.weeks_scored": Evidence("weeks", "weeks scored now"),
-    "drift.calls": Evidence("series", "input series whose PSI is over its calibrated critical value"),
-    "drift.max_ratio": Evidence("ratio", "largest PSI as a multiple of its critical value"),
+    "drift.calls": Evidence("series", "input series whose PSI is over its calibrated critical value", "state"),
+    "drift.max_ratio": Evidence("ratio", "largest PSI as a multiple of its critical value", "state"),
+    "request.person": Evidence("bool", "a person asked for a refit (`evermix refit`), and none was made since"),
+    "request.upstream": Evidence("bool", "a data team's system asked for one (`evermix refit --upstream`)"),
 }
 
 

@@ -82,6 +82,7 @@ def close_week(
         "evermix",
         decision=week.decision.decision,
         reasons=week.decision.reasons,
+        because=week.decision.because,
         evidence=week.decision.evidence,
         rules=[rule.model_dump() for rule in week.decision.rules],
         champion=promoted or champion,

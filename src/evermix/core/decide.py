@@ -11,20 +11,21 @@ import math
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
-from evermix.config import ModelParams, Rule
+from evermix.config import EVIDENCE, ModelParams, Rule
 from evermix.core.changes import launched_columns, masked_mondays
-from evermix.core.orders import obey
+from evermix.core.orders import obey, request_evidence
 from evermix.core.outcomes import TELL, told_rules
 from evermix.records import Decision, DecisionName, RuleOutcome, Seen, VersionFile
 
 Evidence = Mapping[str, float | bool | None]
 
 QUIET = "no rule fired"
-REQUESTING = ("first_fit", "refit", "review")
+ASKING = ("refit", "review")
+REQUESTING = ("first_fit", *ASKING)
 
 _COMPARE = {
     ">": operator.gt,
@@ -47,20 +48,50 @@ class Pending:
 
 
 @dataclass(frozen=True)
+class Refused:
+    """A person's no to a question, as `evermix.core.orders.refused_question` reads it off the ledger.
+
+    It speaks for a lasting state that is as it was: not for news of a week, nor for an alarm, which the answer has
+    reset, nor for evidence that has moved on by more than half of the rule's limit.
+    """
+
+    by: str
+    until: str
+    rules: frozenset[str]
+    seen: Mapping[str, float | bool | None]
+
+    def speaks_for(self, outcome: RuleOutcome) -> bool:
+        """Return whether this no holds for what a rule sees now."""
+        if outcome.name not in self.rules or outcome.decision not in ASKING:
+            return False
+        if outcome.missing:
+            return all(self.seen.get(name) is None for name in outcome.missing)
+        return all(
+            EVIDENCE[one.evidence].lasts == "state" and not _is_worse(one, self.seen.get(one.evidence))
+            for one in outcome.conditions()
+        )
+
+
+@dataclass(frozen=True)
 class Judgement:
-    """What the table says: the decision, its reasons, each rule's outcome, and the rules the decision covers."""
+    """What the table says: the decision, its reasons, each rule's outcome, and the rules behind the decision.
+
+    Of these the first decided; the others fired too, and a question about the decision covers them.
+    """
 
     decision: DecisionName
     reasons: list[str]
     rules: list[RuleOutcome]
-    covers: list[str]
+    because: list[str]
 
 
-def judge_evidence(rules: Sequence[Rule], evidence: Evidence, pending: Pending | None) -> Judgement:
+def judge_evidence(
+    rules: Sequence[Rule], evidence: Evidence, pending: Pending | None, refused: Refused | None = None
+) -> Judgement:
     """Return the decision of the first rule that fires or lacks its evidence; a rule that only tells decides nothing.
 
-    A refit or review that a pending question covers is recorded as fired and passed over, so
-    that one lasting alarm asks once; a rule that the question does not cover supersedes it.
+    A refit or review that a pending question covers, or to which a person said no, is recorded as fired and passed
+    over, so that one lasting alarm asks once; a rule that fires beside it asks, and its question covers both.
 
     Parameters
     ----------
@@ -70,39 +101,45 @@ def judge_evidence(rules: Sequence[Rule], evidence: Evidence, pending: Pending |
         Number or bool by name; absent, None and NaN are missing.
     pending : Pending or None
         The question that waits, if any.
+    refused : Refused or None
+        What a person said no to, if that still holds.
     """
     outcomes = [_outcome(rule, evidence) for rule in rules]
-    judged = _judge(outcomes, pending)
+    judged = _judge(outcomes, pending, refused)
     told = [f"told: {_reason(outcome)}" for outcome in told_rules(outcomes)]
     quiet = ["no rule that decides fired"] if told and judged.reasons == [QUIET] else judged.reasons
     return replace(judged, reasons=[*quiet, *told])
 
 
-def _judge(outcomes: Sequence[RuleOutcome], pending: Pending | None) -> Judgement:
+def _judge(outcomes: Sequence[RuleOutcome], pending: Pending | None, refused: Refused | None) -> Judgement:
     rules = list(outcomes)
     covered = pending.rules if pending is not None else frozenset()
-    waiting: list[RuleOutcome] = []
+    passed: list[str] = []
+    why: list[str] = []
     deciding = [outcome for outcome in outcomes if outcome.decision != TELL]
     for i, outcome in enumerate(deciding):
         if not (outcome.missing or outcome.fired):
             continue
-        if outcome.name in covered and outcome.decision == "first_fit":
+        name, still = outcome.name, "still lacks evidence" if outcome.missing else "still fires"
+        if pending is not None and name in covered and outcome.decision == "first_fit":
             # Without a champion the rules below have no evidence: the pending question is all there is.
-            return Judgement("keep", [f"the question of {pending.as_of} is pending"], rules, [])  # type: ignore[union-attr]
-        if outcome.name in covered and outcome.decision in ("refit", "review"):
-            waiting.append(outcome)
+            return Judgement("keep", [f"the question of {pending.as_of} is pending"], rules, [])
+        if pending is not None and name in covered and outcome.decision in ASKING:
+            passed.append(name)
+            why.append(f"the question of {pending.as_of} is pending (rule {name} {still})")
             continue
-        decision: DecisionName = "review" if outcome.missing else outcome.decision  # type: ignore[assignment]
-        if decision not in ("refit", "review"):
-            return Judgement(decision, [_reason(outcome)], rules, [outcome.name] if decision == "first_fit" else [])
+        if refused is not None and refused.speaks_for(outcome):
+            passed.append(name)
+            why.append(f"{refused.by} said no (rule {name} {still}); it may ask again after {refused.until}")
+            continue
+        decision = cast(DecisionName, "review" if outcome.missing else outcome.decision)
+        if decision not in ASKING:
+            return Judgement(decision, [_reason(outcome)], rules, [name])
         # What else fires or is missing belongs to the same question, so that it is not asked again next week.
-        later = [o for o in deciding[i + 1 :] if o.fired or o.missing]
+        later = _asking(deciding[i + 1 :])
         reasons = [_reason(o) for o in (outcome, *later)]
-        return Judgement(decision, reasons, rules, [o.name for o in (*waiting, outcome, *later)])
-    if waiting and pending is not None:
-        names = ", ".join(f"rule {o.name} {'still fires' if o.fired else 'still lacks evidence'}" for o in waiting)
-        return Judgement("keep", [f"the question of {pending.as_of} is pending ({names})"], rules, [])
-    return Judgement("keep", [QUIET], rules, [])
+        return Judgement(decision, reasons, rules, [name, *[o.name for o in later], *passed])
+    return Judgement("keep", why or [QUIET], rules, [])
 
 
 def decide_week(
@@ -111,20 +148,29 @@ def decide_week(
     params: ModelParams,
     evidence: Evidence,
     quarantined: bool,
-    pending: Pending | None,
+    asked: tuple[Pending | None, Refused | None],
     orders: Mapping[str, Any],
-) -> tuple[Decision, list[str]]:
-    """Return the decision of a week, not yet with its request, and the rules that it covers.
+) -> Decision:
+    """Return the decision of a week, not yet with its request.
 
     A quarantined delivery has no panel, so whatever the table says, nothing is fitted on it.  What people have
     ordered (`evermix.core.orders.orders_for`) comes after the table.
+
+    Parameters
+    ----------
+    asked : tuple
+        The question that waits, and the one to which a person said no.
     """
-    judged = judge_evidence(params.rules, evidence, pending)
-    decision, reasons = judged.decision, judged.reasons
+    evidence = {**evidence, **request_evidence(orders)}
+    judged = judge_evidence(params.rules, evidence, *asked)
+    decision, reasons, because = judged.decision, judged.reasons, judged.because
     if quarantined and decision != "quarantine":
         decision, reasons = "quarantine", ["the delivery breaks the model's data contract, and no rule said so"]
-    decision, reasons = obey(decision, reasons, orders)
-    record = Decision(
+        because = []
+    decision, reasons, order = obey(decision, reasons, orders)
+    if order is not None:
+        because = [order, *[outcome.name for outcome in _asking(judged.rules)]]
+    return Decision(
         model=model,
         as_of=as_of,
         decision=decision,
@@ -133,13 +179,12 @@ def decide_week(
         rules=judged.rules,
         request=None,
         requested_now=decision in REQUESTING,
+        because=because,
     )
-    return record, judged.covers if record.requested_now else []
 
 
 def build_request(
     decision: Decision,
-    covers: Sequence[str],
     params: ModelParams,
     panel: pd.DataFrame,
     champion: VersionFile | None,
@@ -157,7 +202,7 @@ def build_request(
         "as_of": decision.as_of,
         "decision": decision.decision,
         "reasons": decision.reasons,
-        "rules": sorted(covers),
+        "rules": sorted(decision.because),
         "basis": champion.basis if champion is not None else None,
         "champion": champion.id if champion is not None else None,
         "fitted_through": last.strftime("%Y-%m-%d"),
@@ -204,14 +249,52 @@ def pending_question(
     last_request : mapping
         The request that led to it.
     """
-    if question is None or last_request.get("champion") != (champion.id if champion is not None else None):
-        return None
-    if last_request.get("as_of") != question["as_of"]:
-        return None
-    today = request_settings(params, as_of)
-    if any(json.dumps(last_request[k], sort_keys=True) != json.dumps(today[k], sort_keys=True) for k in _RECIPE):
+    if question is None or not _is_the_same_fit(question["as_of"], last_request, champion, params, as_of):
         return None
     return Pending(question["as_of"], frozenset(last_request["rules"]))
+
+
+def refused_rules(
+    refused: Mapping[str, Any] | None,
+    last_request: Mapping[str, Any],
+    champion: VersionFile | None,
+    params: ModelParams,
+    as_of: str,
+) -> Refused | None:
+    """Return what a person said no to, if today's params would ask for the very same fit of this champion.
+
+    Parameters
+    ----------
+    refused : mapping or None
+        `evermix.core.orders.refused_question`.
+    last_request : mapping
+        The request that led to the question.
+    """
+    if refused is None or not _is_the_same_fit(refused["as_of"], last_request, champion, params, as_of):
+        return None
+    return Refused(refused["by"], refused["until"], frozenset(refused["rules"]), refused["seen"])
+
+
+def _asking(outcomes: Sequence[RuleOutcome]) -> list[RuleOutcome]:
+    """Return the rules that ask for a fit or a person: by firing, or for want of evidence."""
+    return [o for o in outcomes if o.decision != TELL and (o.missing or (o.fired and o.decision in ASKING))]
+
+
+def _is_the_same_fit(
+    asked_in: str, request: Mapping[str, Any], champion: VersionFile | None, params: ModelParams, as_of: str
+) -> bool:
+    if request.get("champion") != (champion.id if champion is not None else None) or request.get("as_of") != asked_in:
+        return False
+    today = request_settings(params, as_of)
+    return all(json.dumps(request[k], sort_keys=True) == json.dumps(today[k], sort_keys=True) for k in _RECIPE)
+
+
+def _is_worse(now: Seen, then: float | bool | None) -> bool:
+    """Return whether a number has moved on in the direction of its rule by more than half of the rule's limit."""
+    if now.seen is None or then is None:
+        return now.seen is not None
+    step = {">": 1, ">=": 1, "<": -1, "<=": -1}.get(now.op)
+    return now.seen != then if step is None else step * (now.seen - then) > abs(now.value) / 2
 
 
 def _outcome(rule: Rule, evidence: Evidence) -> RuleOutcome:

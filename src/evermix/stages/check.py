@@ -33,14 +33,15 @@ def check_source(env: Environment, model: str) -> dict[str, Any]:
             as_of = date.fromisoformat(str(seen.last_week))
             seen = take_snapshot(params, source, as_of, store.snapshot, plan, today=today)
         store.before.mkdir(parents=True)
-        _lay_out_accepted(env, store, as_of.isoformat(), seen.sha256)
+        _lay_out_accepted(env, store)
+        events, weeks = branch_events(env, model), params.gate.approval_expires_weeks
+        write_json(store.orders, orders_for(events, as_of.isoformat(), seen.sha256, weeks))
         write_json(store.week, {"model": model, "as_of": as_of.isoformat(), "reconstructed": False})
         validate.run(store, params)
         return dict(read_json(store.validated / "report.json"))
 
 
-def _lay_out_accepted(env: Environment, store: Store, as_of: str, sha256: str) -> None:
+def _lay_out_accepted(env: Environment, store: Store) -> None:
     panel = read_branch_file(env, store.model, f"live/{store.model}/panel.parquet")
     if panel is not None:
         write_bytes(store.before / "panel.parquet", panel)
-    write_json(store.orders, orders_for(branch_events(env, store.model), as_of, sha256))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from evermix.config import ModelParams
-from evermix.core.decide import build_request, decide_week, pending_question, request_id
+from evermix.core.decide import build_request, decide_week, pending_question, refused_rules, request_id
 from evermix.engines.sources import panel_bytes, read_panel
 from evermix.engines.store import Store, copy_folder, fresh_folder, read_json, write_bytes, write_json
 from evermix.errors import StoreError
@@ -24,9 +24,11 @@ def run(store: Store, params: ModelParams) -> Decision:
     last = _last_request(store)
     question = store.before / "challenger.json"
     asked = read_json(question) if question.is_file() else None
+    orders = read_json(store.orders)
     pending = pending_question(asked, last, champion, params, as_of)
-    decision, covers = decide_week(
-        store.model, as_of, params, evidence, report.status == "quarantined", pending, read_json(store.orders)
+    refused = refused_rules(orders.get("refused"), last, champion, params, as_of)
+    decision = decide_week(
+        store.model, as_of, params, evidence, report.status == "quarantined", (pending, refused), orders
     )
     if decision.decision == "quarantine":
         decision = decision.model_copy(update={"reasons": [*decision.reasons, *_faults(report)]})
@@ -36,7 +38,7 @@ def run(store: Store, params: ModelParams) -> Decision:
         reasons = [f"adopted by {told['by']}: {told['reason']}", *decision.reasons]
         decision = decision.model_copy(update={"reasons": reasons})
     if decision.requested_now:
-        decision = decision.model_copy(update={"request": _write_request(store, decision, covers, params, champion)})
+        decision = decision.model_copy(update={"request": _write_request(store, decision, params, champion)})
     else:
         decision = decision.model_copy(update={"request": _keep_request(store)})
     write_json(store.decision, decision.model_dump())
@@ -70,13 +72,11 @@ def _keep_request(store: Store) -> str | None:
     return str(request["id"])
 
 
-def _write_request(
-    store: Store, decision: Decision, covers: list[str], params: ModelParams, champion: VersionFile | None
-) -> str:
+def _write_request(store: Store, decision: Decision, params: ModelParams, champion: VersionFile | None) -> str:
     panel = read_panel(store.validated / "panel.parquet")
     if panel is None:
         raise StoreError(f"{store.validated / 'panel.parquet'}: not there. Run validate again.")
-    request, training = build_request(decision, covers, params, panel, champion)
+    request, training = build_request(decision, params, panel, champion)
     files = {"panel.parquet": panel_bytes(training)}
     if champion is not None:
         files["champion.json"] = (store.before / "champion.json").read_bytes()

@@ -52,7 +52,7 @@ def open_week(
     copy_folder(snapshot, store.snapshot)
     _copy_live(store)
     about = read_json(snapshot / "about.json")
-    write_json(store.orders, orders_for(events, as_of, about["sha256"]))
+    write_json(store.orders, orders_for(events, as_of, about["sha256"], params.gate.approval_expires_weeks))
     write_json(store.inputs / "code.json", code_of(env.project))
     # Last, since it is what says that the week is open.
     write_json(store.week, {"model": store.model, "as_of": as_of, "reconstructed": bool(about["cut_rows"])})

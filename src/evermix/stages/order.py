@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -66,19 +67,50 @@ def freeze(loop: Loop, frozen: bool, by: str, reason: str) -> dict[str, Any]:
         return {"model": loop.model, "status": "frozen" if frozen else "unfrozen", "by": by, "reason": reason}
 
 
-def request_refit(loop: Loop, by: str, reason: str) -> dict[str, Any]:
-    """Ask for a refit; the next week that is computed carries it out, unless something else asks for a fit first."""
+@dataclass(frozen=True)
+class Upstream:
+    """A data team's system that asks for a refit: its name, and its own id of the request, '' for none."""
+
+    name: str
+    ref: str
+
+
+def request_refit(loop: Loop, by: str, reason: str, upstream: Upstream | None = None) -> dict[str, Any]:
+    """Ask for a refit; the next week that is computed carries it out, unless something else asks for a fit first.
+
+    A person's order holds whatever the rules say; an upstream's is evidence (``request.upstream``), so a rule must ask
+    for it.  An upstream that repeats itself under the same id is recorded once.
+
+    Raises
+    ------
+    ConfigError
+        No week was decided yet, or an upstream asks and no rule of params listens.
+    """
     _need_reason("refit", reason)
+    if upstream is not None:
+        _need_listener(loop)
     with loop.history.locked():
         loop.history.sync()
         close.restore_live(loop.history)
         events = loop.events()
         as_of = _last_week(loop, events)
-        events = ledger.append(events, "refit_request", as_of, _now(), by, reason=reason)
+        who = {} if upstream is None else {"upstream": upstream.name, "ref": upstream.ref}
+        if upstream is not None and upstream.ref and any(who.items() <= event.items() for event in events):
+            return {"model": loop.model, "status": "already asked", "by": by, "reason": reason, **who}
+        events = ledger.append(events, "refit_request", as_of, _now(), by, reason=reason, **who)
         _record(loop, events, f"refit asked of {loop.model}", reason)
         frozen = frozen_by(events)
         held = f"; the model is frozen by {frozen['by']}, so it waits until `evermix unfreeze`" if frozen else ""
-        return {"model": loop.model, "status": f"the next week after {as_of} refits{held}", "by": by, "reason": reason}
+        told = {"model": loop.model, "status": f"the next week after {as_of} refits{held}", "by": by, "reason": reason}
+        return told | who
+
+
+def _need_listener(loop: Loop) -> None:
+    if not any(one.evidence == "request.upstream" for rule in loop.params.rules for one in rule.conditions()):
+        raise ConfigError(
+            f"{loop.model}: no rule of params asks for request.upstream, so nothing would come of it. Add the rule "
+            "upstream_request of evermix's own params.yaml, or have a person ask (without --upstream)."
+        )
 
 
 def _check_waiver(model: str, as_of: str, fault: str, found: set[str]) -> None:

@@ -56,7 +56,7 @@ def _status_of(env: Environment, params: Params, model: str, today: date, ask_re
         if last
         else None,
         "frozen": frozen_by(events),
-        "refit_asked": refit_asked_by(events),
+        "refit_asked": refit_asked_by(events) or refit_asked_by(events, upstream=True),
         "weeks": len(weeks),
         "ledger": {"events": len(events), "head": ledger.head(events), "faults": ledger.faults(events)},
         "registry": registry_disagreements(env, model) if ask_registry and events else None,

@@ -203,7 +203,8 @@ class Loop:
             events = self.events()
             if ledger.quarantine_stands(events, as_of, sha256):
                 return True
-            if take_new or not self._is_open_with(as_of, sha256, orders_for(events, as_of, sha256)):
+            orders = orders_for(events, as_of, sha256, self.params.gate.approval_expires_weeks)
+            if take_new or not self._is_open_with(as_of, sha256, orders):
                 self._open(as_of, snapshot, events)
         return True
 
