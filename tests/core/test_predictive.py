@@ -135,3 +135,12 @@ def test_weighted_crps_of_three_draws_worked_by_hand():
     away = 0.5 * 1 + 0.25 * 2
     pairs = 2 * (0.125 * 1 + 0.125 * 3 + 0.0625 * 2) / (1 - 0.375)
     assert predictive.crps(np.array([1.0]), 1) == pytest.approx([away - pairs / 2])
+
+
+def test_residuals_are_in_noise_sd_and_normal_whatever_the_noise():
+    plain = Predictive(np.array([[1.0], [2.0]]), np.array([[2.0], [1.0]]))
+    assert plain.residuals(np.array([3.0])).ravel().tolist() == [1.0, 1.0]
+    rng = np.random.default_rng(2)
+    heavy = Predictive(np.zeros((1, 4000)), np.full((1, 4000), 3.0), np.array([3.0]))
+    found = heavy.residuals(3.0 * rng.standard_t(3.0, 4000))
+    assert stats.kstest(found.ravel(), "norm").pvalue > 0.01

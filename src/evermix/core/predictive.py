@@ -80,6 +80,14 @@ class Predictive:
         cdf = special.ndtr(z) if self.nu is None else special.stdtr(self.nu[:, None], z)
         return np.asarray(cdf.mean(axis=0) if self.log_weights is None else self.weights @ cdf)
 
+    def residuals(self, y: Floats) -> Floats:
+        """Return how far each row lies from each draw's mean, shape (draw, row), in noise sd.
+
+        Student-t noise gives the normal quantile of the same probability: a standard normal under the model too.
+        """
+        z = (y - self.mean) / self.sd
+        return np.asarray(z if self.nu is None else special.ndtri(special.stdtr(self.nu[:, None], z)))
+
     def crps(self, y: Floats, seed: int) -> Floats:
         """Return the continuous ranked probability score of each row, shape (row,), in target units; lower is better.
 

@@ -1,0 +1,84 @@
+"""The weeks that the alarms watch: those scored since the last reset, as the posterior of today sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evermix.core.alarms import (
+    AlarmReport,
+    channel_patterns,
+    level_patterns,
+    pattern_moments,
+    residual_moments,
+    weigh_evidence,
+)
+from evermix.core.predictive import Predictive
+from evermix.core.prequential import weekly_z
+from evermix.records import Score
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Watched:
+    """Rows of the panel that count, and the arrivals they came with.
+
+    Attributes
+    ----------
+    rows : ndarray of bool, shape (row of the panel,)
+        Weeks and geos that were scored since the reset and still have a target.
+    arrival : ndarray of int, shape (row that counts,)
+        The arrival of each row that counts, in panel order.
+    weeks : tuple of str
+        ISO Monday of each arrival, in order of arrival.
+    z : ndarray, shape (arrival,)
+        As scored when it came; geos averaged.
+    """
+
+    rows: NDArray[np.bool_]
+    arrival: NDArray[np.int64]
+    weeks: tuple[str, ...]
+    z: Floats
+
+
+def watched_rows(log: Sequence[Score], panel: pd.DataFrame, reset_after: str | None) -> Watched:
+    """Return what is watched of a panel, by the log with the newest scores in it."""
+    z = weekly_z(log, reset_after)
+    place = {week: i for i, (_, week) in enumerate(z.index)}
+    scored = {(row.week, row.geo) for row in log}
+    keys = list(zip(panel["week"].dt.strftime("%Y-%m-%d"), panel["geo"].astype(str), strict=True))
+    known = np.isfinite(panel["target"].to_numpy(float))
+    rows = np.array([key in scored and key[0] in place for key in keys], dtype=bool) & known
+    return Watched(
+        rows=rows,
+        arrival=np.array([place[key[0]] for key, counts in zip(keys, rows, strict=True) if counts], dtype=np.int64),
+        weeks=tuple(week for _, week in z.index),
+        z=z.to_numpy(float),
+    )
+
+
+def judge_watched(
+    watched: Watched, panel: pd.DataFrame, predictive: Predictive, contributions: Floats, channels: Sequence[str]
+) -> AlarmReport:
+    """Return the evidence of the weeks watched against "nothing has changed".
+
+    Parameters
+    ----------
+    predictive : Predictive
+        Of the rows that count, shapes (draw, row), by the posterior of today.
+    contributions : ndarray, shape (row, channel)
+        Posterior mean of what each channel adds to these rows, target units.
+    """
+    if not watched.rows.any():
+        return weigh_evidence([], [], [], np.zeros(0))
+    rows = panel[watched.rows]
+    noise_sd = predictive.weights @ predictive.sd
+    patterns = level_patterns([str(geo) for geo in rows["geo"]]) + channel_patterns(contributions, noise_sd, channels)
+    mean, covariance = residual_moments(predictive.residuals(rows["target"].to_numpy(float)), predictive.weights)
+    found = [pattern_moments(mean, covariance, pattern.shift, watched.arrival) for pattern in patterns]
+    return weigh_evidence(watched.weeks, patterns, found, watched.z)
