@@ -133,6 +133,10 @@ class RuleOutcome(Seen):
         """Return all that was seen, e.g. ``update.khat = 0.8, limit > 0.7 and ...``."""
         return " and ".join([super().text(), *[one.text() for one in self.also]])
 
+    def line(self) -> str:
+        """Return the rule with all that it saw, e.g. ``rule backstop: calendar.weeks_since_fit = 52, limit >= 52``."""
+        return f"rule {self.name}: {self.text()}"
+
 
 def _short(value: float | bool) -> str:
     return str(value) if isinstance(value, bool) else f"{value:.4g}"

@@ -103,13 +103,15 @@ ORDERS = {
     "freeze": ("warning", {"reason": "price test"}),
     "unfreeze": ("info", {"reason": "test is over"}),
     "refit_request": ("info", {"reason": "new creative"}),
+    "upstream_request": ("info", {"reason": "spend corrected", "upstream": "warehouse", "ref": ""}),
 }
 
 
 @pytest.mark.parametrize("kind", ORDERS)
 def test_what_a_person_did_is_told_with_name_and_reason(kind):
     severity, fields = ORDERS[kind]
-    alert = last(ledger.append(ledgers.first_weeks(), kind, "2026-01-12", ledgers.at("2026-01-12"), "ada", **fields))
+    event = "refit_request" if kind == "upstream_request" else kind
+    alert = last(ledger.append(ledgers.first_weeks(), event, "2026-01-12", ledgers.at("2026-01-12"), "ada", **fields))
     assert (alert.kind, alert.severity) == (kind, severity)
     assert "ada" in alert.happened
     assert alert.evidence == ([f"reason: {fields['reason']}"] if "reason" in fields else [])
@@ -121,6 +123,76 @@ def test_links_lead_to_airflow_where_there_is_one_and_a_question_to_the_run_that
     asked = last(ledgers.question(events, "2026-01-12", "review", "hold"), "http://airflow:8080")
     assert asked.link == "http://airflow:8080/dags/approval_brand/runs/question__brand_2026-01-12_1badcafe"
     assert last(ledgers.question(events, "2026-01-12", "review", "hold")).link == "evermix review --model brand"
+
+
+def teller(seen=2.0, **changes):
+    fields = {"evidence": "drift.calls", "op": ">", "value": 0.0, "seen": seen, "fired": bool(seen), "decision": "tell"}
+    return ledgers.rule("inputs_moved", **(fields | changes))
+
+
+def weeks_of(*rules, decision="keep"):
+    events = []
+    for week, rule in zip(("2026-01-12", "2026-01-19", "2026-01-26", "2026-02-02"), rules, strict=False):
+        events = ledgers.decision(events, week, decision, rules=[rule])
+    return events
+
+
+def test_a_rule_that_only_tells_is_an_alert_with_its_severity_its_routes_and_what_it_saw():
+    (alert,) = alerts_of(weeks_of(teller(severity="info", tell=["data-team"])))
+    assert (alert.kind, alert.severity, alert.routes) == ("told_inputs_moved", "info", ("data-team",))
+    assert not alert.by_severity
+    assert alert.evidence == ["rule inputs_moved: drift.calls = 2, limit > 0"]
+    assert "Nothing was decided by it" in alert.action
+
+
+def test_a_lasting_condition_is_told_once_and_again_after_a_week_without_it():
+    events = weeks_of(teller(), teller(3.0), teller(0.0), teller(1.0))
+    assert [alert.as_of for alert in alerts_of(events)] == ["2026-01-12", "2026-02-02"]
+    assert len({alert.id for alert in alerts_of(events)}) == 2
+
+
+def test_a_quarantined_week_neither_tells_nor_makes_a_lasting_condition_news():
+    events = ledgers.decision(
+        weeks_of(teller()),
+        "2026-01-19",
+        "quarantine",
+        rules=[
+            ledgers.rule("broken_contract", "critical", decision="quarantine"),
+            teller(None, missing=["drift.calls"]),
+        ],
+    )
+    events = ledgers.decision(events, "2026-01-26", "keep", rules=[teller()])
+    assert [alert.kind for alert in alerts_of(events)] == ["told_inputs_moved", "quarantine"]
+
+
+def test_evidence_that_a_rule_which_only_tells_lacks_is_told():
+    (alert,) = alerts_of(weeks_of(teller(None, missing=["drift.calls"])))
+    assert alert.happened == "Its evidence is missing: drift.calls."
+
+
+def test_a_decision_goes_to_the_routes_that_its_rules_name_and_to_all_where_one_names_none():
+    named = ledgers.rule("input_drift", decision="refit", tell=["data-team"])
+    other = ledgers.rule("backstop", decision="refit", tell=["modelling"])
+    silent = ledgers.rule("spec_changed", decision="refit")
+    quiet = ledgers.rule("quiet", decision="refit", fired=False, tell=["nobody"])
+
+    def sent(*rules):
+        alert = last(ledgers.decision([], "2026-01-12", "refit", rules=list(rules)))
+        return alert.routes, alert.by_severity
+
+    assert sent(named, quiet) == (("data-team",), False)
+    assert sent(named, other) == (("data-team", "modelling"), False)
+    assert sent(named, silent) == (("data-team",), True)
+    assert sent(silent) == ((), True)
+
+
+def test_a_question_and_a_rejected_fit_go_where_their_decision_went():
+    rules = [ledgers.rule(tell=["modelling"])]
+    events = ledgers.decision([], "2026-01-12", "review", rules=rules)
+    asked = ledgers.question(ledgers.verdict(events, "2026-01-12", "hold"), "2026-01-12", "review", "hold")
+    assert last(asked).routes == ("modelling",)
+    assert last(ledgers.verdict(events, "2026-01-12", "reject")).routes == ("modelling",)
+    assert last(ledgers.answer(asked, "2026-01-12", "rejected")).by_severity
 
 
 def test_events_before_the_start_call_for_nothing():

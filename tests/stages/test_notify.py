@@ -11,7 +11,7 @@ from receiver import receiver
 from stages.histories import ROOT, keep_delivery, keep_ledger, make_env
 
 from evermix.engines.history import list_refs, read_ref
-from evermix.errors import ServiceError
+from evermix.errors import ConfigError, ServiceError
 from evermix.stages import notify, watchdog
 
 DEADLINES = {"data_hours": 30, "decision_hours": 54, "approval_days": 3}
@@ -46,7 +46,7 @@ def test_what_the_ledger_calls_for_is_sent_once_and_never_again(tmp_path, hook, 
     keep_ledger(env, "brand", broken_week)
     first, second = notify.run(env, ["brand"], say), notify.run(env, ["brand"], say)
     assert [line["title"] for line in first["sent"]] == ["brand 2026-01-19: delivery in quarantine"]
-    assert second == {"sent": [], "due": [], "failed": []}
+    assert second == {"sent": [], "due": [], "failed": [], "misnamed": []}
     assert len(hook.got) == 1
     keep_ledger(env, "brand", ledgers.decision(broken_week, "2026-01-19", "keep"))
     notify.run(env, ["brand"], say)
@@ -154,9 +154,9 @@ def test_a_dry_run_says_what_is_due_and_changes_nothing(tmp_path, hook, broken_w
 
 def test_without_a_route_nothing_is_read_and_nothing_written(tmp_path):
     env = make_env(tmp_path, history_url="ssh://nowhere.invalid/x.git")
-    assert notify.run(env, ["brand"], say) == {"sent": [], "due": [], "failed": []}
+    assert notify.run(env, ["brand"], say) == {"sent": [], "due": [], "failed": [], "misnamed": []}
     (env.project / "alerts.yaml").unlink()
-    assert notify.run(env, ["brand"], say) == {"sent": [], "due": [], "failed": []}
+    assert notify.run(env, ["brand"], say) == {"sent": [], "due": [], "failed": [], "misnamed": []}
 
 
 def test_a_broken_alerts_file_or_history_is_returned_and_not_raised(tmp_path, hook, broken_week):
@@ -269,8 +269,51 @@ def test_workers_that_share_only_a_remote_history_do_not_send_again_what_another
     )
     keep_ledger(one, "brand", broken_week)
     assert len(notify.run(one, ["brand"], say)["sent"]) == 1
-    assert notify.run(two, ["brand"], say) == {"sent": [], "due": [], "failed": []}
+    assert notify.run(two, ["brand"], say) == {"sent": [], "due": [], "failed": [], "misnamed": []}
     keep_ledger(two, "brand", ledgers.decision(broken_week, "2026-01-19", "keep"))
     assert [line["title"].split(": ")[1] for line in notify.run(two, ["brand"], say)["sent"]] == ["quarantine healed"]
     assert notify.run(one, ["brand"], say)["sent"] == []
     assert len(hook.got) == 2
+
+
+def rule_that_tells(name, *routes, decision="tell"):
+    seen = {"evidence": "drift.calls", "op": ">", "value": 0.0, "seen": 1.0, "decision": decision}
+    return ledgers.rule(name, tell=list(routes), **seen)
+
+
+def test_a_rules_own_route_gets_its_alert_and_the_route_of_its_severity_does_not(tmp_path, hook):
+    routes = [route("on-call", hook.url("all")), route("data-team", hook.url("data"), severities=["critical"])]
+    env = make_env(tmp_path, alerts_yaml(*routes))
+    rules = [rule_that_tells("inputs_moved", "data-team"), rule_that_tells("plain")]
+    keep_ledger(env, "brand", ledgers.decision(ledgers.first_weeks(), "2026-01-19", "keep", rules=rules))
+    told = notify.run(env, ["brand"], say)
+    sent = {(line["route"], line["title"].split(": ")[1]) for line in told["sent"]}
+    assert sent == {("data-team", "inputs moved"), ("on-call", "plain")}
+    assert notify.run(env, ["brand"], say)["sent"] == []
+
+
+def test_an_alert_whose_route_is_gone_goes_by_severity_and_one_that_was_delivered_stays_delivered(tmp_path, hook):
+    env = make_env(tmp_path, alerts_yaml(route("data-team", hook.url("data")), route("on-call", hook.url("all"))))
+    rules = [rule_that_tells("inputs_moved", "data-team")]
+    keep_ledger(env, "brand", ledgers.decision(ledgers.first_weeks(), "2026-01-19", "keep", rules=rules))
+    assert [line["route"] for line in notify.run(env, ["brand"], say)["sent"]] == ["data-team"]
+    (env.project / "alerts.yaml").write_text(alerts_yaml(route("on-call", hook.url("all"))))
+    assert notify.run(env, ["brand"], say)["sent"] == []
+    rules = [rule_that_tells("other", "data-team")]
+    keep_ledger(env, "brand", ledgers.decision(ledgers.first_weeks(), "2026-01-19", "keep", rules=rules))
+    assert [line["route"] for line in notify.run(env, ["brand"], say)["sent"]] == ["on-call"]
+
+
+def test_a_rule_of_params_that_tells_an_unknown_route_is_named_and_stops_no_alert(tmp_path, hook, broken_week):
+    env = make_env(tmp_path, alerts_yaml(route("data-team", hook.url())))
+    params = yaml.safe_load((env.project / "params.yaml").read_text())
+    params["models"]["demand"]["rules"][0] |= {"tell": ["data-taem"]}
+    (env.project / "params.yaml").write_text(yaml.safe_dump(params))
+    keep_ledger(env, "brand", broken_week)
+    told = notify.run(env, ["brand"], say)
+    assert len(told["sent"]) == 1
+    (fault,) = told["misnamed"]
+    with pytest.raises(ConfigError, match="data-taem"):
+        notify.raise_failures(told)
+    assert "models.demand.rules, rule broken_contract: tells 'data-taem'" in fault
+    assert "Did you mean 'data-team'?" in fault

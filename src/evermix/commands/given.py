@@ -60,5 +60,8 @@ def tell_people(args: argparse.Namespace) -> None:
     """Send what the ledger calls for since this command; what could not be sent is said, and tried by the watchdog."""
     from evermix.stages import notify
 
-    for failed in notify.run(environment(), [args.model], out.progress)["failed"]:
+    told = notify.run(environment(), [args.model], out.progress)
+    for failed in told["failed"]:
         out.progress(f"not told: {failed} `evermix notify` and the watchdog try again.")
+    for misnamed in told["misnamed"]:
+        out.progress(misnamed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections import Counter
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from evermix.config.environment import Environment
+from evermix.config.schema import Params
 from evermix.errors import ConfigError
 
 Severity = Literal["info", "warning", "critical"]
@@ -89,6 +91,29 @@ def load_operations(env: Environment) -> Operations:
     except (yaml.YAMLError, UnicodeDecodeError) as err:
         raise ConfigError(f"{path}: is not YAML ({_without_content(err)}). Mend the place named.") from None
     return parse_operations(data, str(path))
+
+
+def check_routes(operations: Operations, params: Params) -> None:
+    """Refuse rules of params that tell a route which there is not, all of them in one go.
+
+    Checked where alerts are sent, since no result depends on who is told.
+    """
+    known = [route.name for route in operations.routes]
+    lines = [
+        f"params.yaml: models.{model}.rules, rule {rule.name}: tells {name!r}, a route that alerts.yaml does not have; "
+        f"known: {', '.join(known) or 'none'}.{_nearest(name, known)}"
+        for model, entry in params.models.items()
+        for rule in entry.rules
+        for name in rule.tell
+        if name not in known
+    ]
+    if lines:
+        raise ConfigError("\n".join(lines) + "\nAdd the route, or correct the name.")
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def has_operations(env: Environment) -> bool:

@@ -9,19 +9,23 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, cast
 from urllib.parse import quote
 
 from evermix.core.ledger import Event
-from evermix.records import Record
+from evermix.core.outcomes import news_of, routes_of, rules_behind, rules_of
+from evermix.records import Record, RuleOutcome
 
 Severity = Literal["info", "warning", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
 
 
 class Alert(Record):
-    """One thing that somebody may want to know; ``evidence`` are lines, ``link`` an address or a command."""
+    """One thing that somebody may want to know; ``evidence`` are lines, ``link`` an address or a command.
+
+    ``routes`` are those that rules name, ``by_severity`` false where these alone are meant.
+    """
 
     id: str
     kind: str
@@ -33,6 +37,8 @@ class Alert(Record):
     evidence: list[str]
     action: str
     link: str
+    routes: tuple[str, ...] = ()
+    by_severity: bool = True
 
     def subject(self) -> str:
         """Return the one line that a phone shows."""
@@ -43,6 +49,9 @@ class Alert(Record):
         lines = [self.happened, "", *[f"- {line}" for line in self.evidence], *([""] if self.evidence else [])]
         return "\n".join([*lines, f"What to do: {self.action}", f"Look at: {self.link}", f"Alert id: {self.id}"])
 
+
+# Kind, severity, title, what happened, evidence, action.
+_Told = tuple[str, Severity, str, str, list[str], str]
 
 # What happened, and what to do, by the kind of a ledger event that needs no more than its own fields.
 _TOLD: dict[str, tuple[Severity, str, str, str]] = {
@@ -91,7 +100,14 @@ _TOLD: dict[str, tuple[Severity, str, str, str]] = {
     ),
     "unfreeze": ("info", "model unfrozen", "{by} took the freeze back.", "Nothing."),
     "refit_request": ("info", "refit asked for", "{by} asked for a refit with the next week.", "Nothing."),
+    "upstream_request": (
+        "info",
+        "refit asked for",
+        "{upstream} asked for a refit, by {by}.",
+        "Nothing; a rule decides.",
+    ),
 }
+_DECIDED = ("quarantine", "review", "refit", "first_fit")
 
 
 def alert_id(model: str, cause: str, kind: str) -> str:
@@ -113,28 +129,37 @@ def ledger_alerts(model: str, events: Sequence[Event], airflow_url: str, start: 
     start : int
         Number of events at the beginning that call for nothing any more.
     """
-    alerts = []
-    for place in range(start, len(events)):
-        event = events[place]
-        told = _tell(model, events, place)
-        if told is None:
-            continue
-        kind, severity, title, happened, evidence, action = told
-        alerts.append(
-            Alert(
-                id=alert_id(model, str(event["hash"]), kind),
-                kind=kind,
-                model=model,
-                as_of=event["as_of"],
-                severity=severity,
-                title=f"{model} {event['as_of']}: {title}",
-                happened=happened,
-                evidence=evidence,
-                action=action,
-                link=_link(model, event, kind, airflow_url),
-            )
-        )
-    return alerts
+    return [alert for place in range(start, len(events)) for alert in _alerts_of(model, events, place, airflow_url)]
+
+
+def _alerts_of(model: str, events: Sequence[Event], place: int, airflow_url: str) -> Iterator[Alert]:
+    event = events[place]
+    told = _tell(model, events, place)
+    if told is not None:
+        has_rules = told[0] in (*_DECIDED, "approval_pending", "verdict_hold", "verdict_reject")
+        yield _alert(model, event, told, rules_behind(events, place) if has_rules else [], airflow_url)
+    if event["event"] == "decision":
+        for rule in news_of(events, place):
+            yield _alert(model, event, _tell_rule(model, event, rule), [rule], airflow_url)
+
+
+def _alert(model: str, event: Event, told: _Told, rules: Sequence[RuleOutcome], airflow_url: str) -> Alert:
+    kind, severity, title, happened, evidence, action = told
+    routes, by_severity = routes_of(rules)
+    return Alert(
+        id=alert_id(model, str(event["hash"]), kind),
+        kind=kind,
+        model=model,
+        as_of=event["as_of"],
+        severity=severity,
+        title=f"{model} {event['as_of']}: {title}",
+        happened=happened,
+        evidence=evidence,
+        action=action,
+        link=_link(model, event, kind, airflow_url),
+        routes=routes,
+        by_severity=by_severity,
+    )
 
 
 def start_of_latest_week(events: Sequence[Event]) -> int:
@@ -158,9 +183,6 @@ def question_link(model: str, version: str, airflow_url: str) -> str:
     return f"evermix review --model {model}"
 
 
-_Told = tuple[str, Severity, str, str, list[str], str]
-
-
 def _tell(model: str, events: Sequence[Event], place: int) -> _Told | None:
     """Return kind, severity, title, what happened, evidence and action of one event; None: nobody needs to know."""
     event = events[place]
@@ -173,6 +195,8 @@ def _tell(model: str, events: Sequence[Event], place: int) -> _Told | None:
             return _tell_question(model, events, place)
         case "approval":
             kind = f"approval_{event['state']}"
+        case "refit_request" if "upstream" in event:
+            kind = "upstream_request"
         case kind:
             pass
     if kind not in _TOLD:
@@ -206,6 +230,13 @@ def _tell_decision(model: str, events: Sequence[Event], place: int) -> _Told | N
     if was_broken:
         return "healed", "info", "quarantine healed", "A corrected delivery was accepted.", evidence, "Nothing."
     return None
+
+
+def _tell_rule(model: str, event: Event, rule: RuleOutcome) -> _Told:
+    text = f"{rule.why}." if rule.fired else f"Its evidence is missing: {', '.join(rule.missing)}."
+    action = f"Nothing was decided by it. Look at the week: evermix report --model {model} --as-of {event['as_of']}"
+    kind = f"told_{rule.name}"
+    return kind, cast(Severity, rule.severity), rule.name.replace("_", " "), text, [rule.line()], action
 
 
 def _tell_verdict(events: Sequence[Event], place: int) -> _Told | None:
@@ -247,16 +278,12 @@ def _asks(events: Sequence[Event], place: int) -> bool:
 
 def _severity(event: Event, decision: str, fallback: Severity) -> Severity:
     """Return the gravest severity among the rules that fired for a decision; params give each rule its own."""
-    fired = [rule["severity"] for rule in event["rules"] if rule["fired"] and rule["decision"] == decision]
+    fired = [cast(Severity, r.severity) for r in rules_of(event) if r.fired and r.decision == decision]
     return max(fired, key=SEVERITIES.index, default=fallback)
 
 
 def _fired(event: Event) -> list[str]:
-    return [
-        f"rule {r['name']}: {r['evidence']} = {_number(r['seen'])}, limit {r['op']} {_number(r['value'])}"
-        for r in event["rules"]
-        if r["fired"]
-    ]
+    return [rule.line() for rule in rules_of(event) if rule.fired]
 
 
 def _link(model: str, event: Mapping[str, Any], kind: str, airflow_url: str) -> str:

@@ -52,6 +52,10 @@ class Outbox:
         """Return whether a place has taken an alert."""
         return self.attempts.get((alert, place), {}).get("state") == "delivered"
 
+    def is_delivered_anywhere(self, alert: str) -> bool:
+        """Return whether any place has taken an alert, one that is gone included."""
+        return any(one == alert and attempt["state"] == "delivered" for (one, _), attempt in self.attempts.items())
+
     def record(self, alert: str, place: Place, why: str, at: str) -> None:
         """Note one attempt; ``why`` '' means delivered, which no later failure of another worker takes back."""
         if self.is_delivered(alert, place):

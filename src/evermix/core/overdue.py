@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 
 from evermix.config import Deadlines
 from evermix.core import ledger
@@ -155,5 +156,5 @@ def _approval_waiting(watch: Watch, events: list[Event], now: datetime) -> list[
     ]
 
 
-def _head(model: str, as_of: str, kind: str) -> dict[str, str]:
+def _head(model: str, as_of: str, kind: str) -> dict[str, Any]:
     return {"id": alert_id(model, as_of, kind), "kind": kind, "model": model, "as_of": as_of}

@@ -10,12 +10,21 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from evermix.config import Environment, Operations, Route, airflow_url, has_operations, load_operations
+from evermix.config import (
+    Environment,
+    Operations,
+    Route,
+    airflow_url,
+    check_routes,
+    has_operations,
+    load_operations,
+    load_params,
+)
 from evermix.core import ledger
 from evermix.core.alerts import Alert
 from evermix.core.outbox import Outbox, Place, place_of, read_outbox
 from evermix.engines.history import read_ref, write_ref
-from evermix.errors import EvermixError, ServiceError
+from evermix.errors import ConfigError, EvermixError, ServiceError
 from evermix.stages.publish import branch_events
 
 Say = Callable[[str], None]
@@ -33,6 +42,8 @@ def run(
 ) -> dict[str, Any]:
     """Send what is due; return what was ``sent``, what is ``due`` (a dry run) and what ``failed``, and raise nothing.
 
+    ``misnamed`` are rules of params that tell a route which there is not; they stop no alert.
+
     A place that fails is left for this run, so that its alerts come in order; the others go on.
 
     Parameters
@@ -40,13 +51,14 @@ def run(
     raised : mapping
         Alerts by model that no ledger event stands for: what is overdue.  They are kept until they are delivered.
     """
-    told: dict[str, Any] = {"sent": [], "due": [], "failed": []}
+    told: dict[str, Any] = {"sent": [], "due": [], "failed": [], "misnamed": []}
     if not has_operations(env):
         return told
     try:
         operations = load_operations(env)
     except EvermixError as err:
         return {**told, "failed": [str(err)]}
+    told["misnamed"] += _unknown_routes(env, operations)
     if not operations.routes:
         return told
     for model in models:
@@ -59,9 +71,20 @@ def run(
 
 
 def raise_failures(told: Mapping[str, Any]) -> None:
-    """Raise one ServiceError that names every route that failed; none did: return."""
+    """Raise one ServiceError that names every route that failed, or a ConfigError that names those there are not."""
     if told["failed"]:
-        raise ServiceError("\n".join(dict.fromkeys(told["failed"])))
+        raise ServiceError("\n".join(dict.fromkeys([*told["failed"], *told["misnamed"]])))
+    if told["misnamed"]:
+        raise ConfigError("\n".join(told["misnamed"]))
+
+
+def _unknown_routes(env: Environment, operations: Operations) -> list[str]:
+    """Return what is wrong with the routes that rules name; alerts go out all the same."""
+    try:
+        check_routes(operations, load_params(env.project / "params.yaml"))
+    except EvermixError as err:
+        return [str(err)]
+    return []
 
 
 def undelivered(env: Environment, model: str, operations: Operations, events: list[ledger.Event]) -> int:
@@ -99,7 +122,14 @@ class _Box:
         """Return what a place has not taken yet; what is overdue now is due at a place that began later, too."""
         route, _ = self.places[place]
         known = {a.id: a for a in (*outbox.alerts(place, self.model, events, airflow_url()), *self.raised)}
-        return [alert for alert in outbox.due(place, known.values()) if route.takes(self.model, alert.severity)]
+        return [a for a in outbox.due(place, known.values()) if self._takes(outbox, route, a)]
+
+    def _takes(self, outbox: Outbox, route: Route, alert: Alert) -> bool:
+        """Return whether an alert goes this way; one whose own routes are all gone goes by severity, not astray."""
+        names = {one.name for one, _ in self.places.values()}
+        is_astray = not names & set(alert.routes) and not outbox.is_delivered_anywhere(alert.id)
+        by_severity = alert.by_severity or is_astray
+        return route.name in alert.routes or (by_severity and route.takes(self.model, alert.severity))
 
     def change(self, change: Callable[[Outbox], Any], message: str) -> Outbox:
         """Read, change and write the outbox, again from the start when another worker was faster."""
