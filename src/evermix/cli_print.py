@@ -151,6 +151,25 @@ def history_text(weeks: list[dict[str, Any]]) -> str:
     return table(["model", "week", "decision", "verdict", "approval", "version in use", "why"], rows)
 
 
+def rules_text(models: list[dict[str, Any]]) -> str:
+    """Return what the rules cost as a table."""
+    rows = [
+        [
+            *(m["model"], r["rule"], r["leads_to"], r["weeks"], r["missing"], r["fired"]),
+            ", ".join(f"{count} {decision}" for decision, count in r["decided"].items()),
+            *(
+                ("", "")
+                if r["low_95"] is None
+                else (f"{r['fits_per_year']:.1f}", f"{r['low_95']:.1f} to {r['high_95']:.1f}")
+            ),
+        ]
+        for m in models
+        for r in m["rules"]
+    ]
+    head = ["model", "rule", "leads to", "weeks", "lacking", "fired", "decided", "fits a year", "95 % interval"]
+    return table(head, rows) if rows else "No week was decided yet, so no rule was asked."
+
+
 def evidence_text(known: dict[str, dict[str, str]]) -> str:
     """Return what a rule may ask as a table."""
     rows = [[name, about["unit"], about["lasts"], about["meaning"]] for name, about in known.items()]

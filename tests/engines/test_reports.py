@@ -64,6 +64,12 @@ def rule(name: str, seen: float | None, *, fired: bool) -> dict:
     }
 
 
+RULES = [
+    *(rule("quiet", 0.1, fired=False), rule("lost", None, fired=False)),
+    *(rule("cusum", 5.6, fired=True), rule("later", None, fired=False)),
+]
+
+
 def whole_week(evaluated, **changes) -> WeekFiles:
     drifted = {
         "column": "spend.tv",
@@ -77,7 +83,11 @@ def whole_week(evaluated, **changes) -> WeekFiles:
     events = [
         {"event": kind, "as_of": WEEK, "at": f"{WEEK}T06:00:00+00:00", "by": "ann", "hash": "ab" * 32, **more}
         for kind, more in (
-            ("decision", {"decision": "review", "reasons": ["the level moved"]}),
+            (
+                "decision",
+                {"decision": "review", "reasons": ["the level moved"], "because": ["cusum"]}
+                | {"evidence": {}, "rules": RULES},
+            ),
             ("verdict", {"version": f"brand/{WEEK}/89abcdef", "verdict": "hold", "reasons": []}),
             ("approval", {"state": "pending", "version": f"brand/{WEEK}/89abcdef"}),
         )
@@ -89,10 +99,7 @@ def whole_week(evaluated, **changes) -> WeekFiles:
         "decision": {
             "decision": "review",
             "reasons": ["the level moved"],
-            "rules": [
-                *(rule("quiet", 0.1, fired=False), rule("lost", None, fired=False)),
-                *(rule("cusum", 5.6, fired=True), rule("later", None, fired=False)),
-            ],
+            "rules": RULES,
             "requested_now": True,
         },
         "verdict": {
@@ -293,3 +300,25 @@ def test_evidently_report_says_on_top_that_nothing_is_decided_by_it(tmp_path):
     body = page[page.index("<body") :]
     assert "evermix decides by the calibrated test" in body[:600]
     assert not re.search(r'<(script|link)[^>]+(src|href)="http', page)
+
+
+def test_a_rule_of_several_conditions_shows_all_that_it_saw(tmp_path):
+    also = [{"evidence": "surprise.second", "op": "<", "value": 2.0, "seen": 1.25}]
+    rules = [rule("first", 6.5, fired=True) | {"also": also, "missing": []}]
+    decision = {"decision": "review", "reasons": [], "rules": rules, "requested_now": False}
+    text = week_report(whole_week(tmp_path, decision=decision))
+    assert "<code>surprise.first</code><br><code>surprise.second</code>" in text
+    assert "6.5<br>1.25" in text
+
+
+def test_a_rule_that_only_tells_leaves_the_rules_behind_it_needed(tmp_path):
+    rules = [rule("told", 6.5, fired=True) | {"decision": "tell"}, rule("lost", None, fired=False)]
+    decision = {"decision": "review", "reasons": [], "rules": rules, "requested_now": False}
+    assert "not needed" not in week_report(whole_week(tmp_path, decision=decision))
+
+
+def test_the_page_says_what_the_rules_that_ever_fired_cost(tmp_path):
+    text = week_report(whole_week(tmp_path))
+    costs = text[text.index("What the rules cost so far") : text.index("Data quality")]
+    assert "1 review" in costs and "52.0" in costs and "1.3 to 289.7" in costs
+    assert "quiet" not in costs

@@ -18,6 +18,14 @@ def history(args: argparse.Namespace) -> None:
     out.show(args, verb(env, models), out.history_text)
 
 
+def rules(args: argparse.Namespace) -> None:
+    """Show what the rules cost."""
+    from evermix.stages.status import rules as verb
+
+    env, _, models = models_of(args)
+    out.show(args, verb(env, models), out.rules_text)
+
+
 def evidence(args: argparse.Namespace) -> None:
     """List what a rule may ask."""
     from evermix.config import EVIDENCE

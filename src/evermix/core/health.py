@@ -11,6 +11,7 @@ from evermix.core import ledger
 from evermix.core.ledger import Event
 from evermix.core.orders import frozen_by
 from evermix.core.overdue import open_question, week_due
+from evermix.core.rule_costs import rule_costs
 from evermix.records import DecisionName, VerdictName
 
 OVERDUE_KINDS = ("data_overdue", "decision_overdue", "quarantine_overdue", "approval_waiting")
@@ -89,6 +90,9 @@ def _of_last_decision(events: list[Event]) -> Iterator[Number]:
             yield "evermix_model_evidence", float(value), {"evidence": name}
     for rule in last["rules"]:
         yield "evermix_model_rule_fired", float(rule["fired"]), {"rule": rule["name"]}
+    for cost in rule_costs(events):
+        if cost.fits_per_year is not None:
+            yield "evermix_model_rule_fits_per_year", cost.fits_per_year, {"rule": cost.rule}
 
 
 def _of_last_verdict(events: list[Event]) -> Iterator[Number]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from evermix.core.ledger import Event
 from evermix.records import RuleOutcome
@@ -16,18 +16,20 @@ def rules_of(decision: Event) -> list[RuleOutcome]:
     return [RuleOutcome.model_validate(rule) for rule in decision["rules"]]
 
 
-def told_rules(outcomes: Sequence[RuleOutcome]) -> list[RuleOutcome]:
-    """Return the rules that only tell and had something to tell: they fired, or lack their evidence.
+def reached(outcomes: Sequence[RuleOutcome]) -> Iterator[RuleOutcome]:
+    """Yield the rules that had something to ask, in order.
 
     A quarantine and a first fit end the table, since behind them nobody was questioned and no evidence is known.
     """
-    told: list[RuleOutcome] = []
     for outcome in outcomes:
-        if outcome.decision == TELL and (outcome.fired or outcome.missing):
-            told.append(outcome)
-        elif outcome.fired and outcome.decision in _ENDS:
-            break
-    return told
+        yield outcome
+        if outcome.fired and outcome.decision in _ENDS:
+            return
+
+
+def told_rules(outcomes: Sequence[RuleOutcome]) -> list[RuleOutcome]:
+    """Return the rules that only tell and had something to tell: they fired, or lack their evidence."""
+    return [rule for rule in reached(outcomes) if rule.decision == TELL and (rule.fired or rule.missing)]
 
 
 def news_of(events: Sequence[Event], place: int) -> list[RuleOutcome]:
@@ -58,8 +60,8 @@ def routes_of(rules: Sequence[RuleOutcome]) -> tuple[tuple[str, ...], bool]:
 
 def _last_state(decisions: Sequence[Event], name: str) -> str:
     for event in reversed(decisions):
-        for rule in rules_of(event):
-            if rule.name == name and event["decision"] not in _ENDS:
+        for rule in reached(rules_of(event)):
+            if rule.name == name:
                 return _state(rule)
     return "quiet"
 

@@ -45,6 +45,11 @@ METRICS: dict[str, tuple[type[Metric], tuple[str, ...], str]] = {
     "evermix_model_pending_approval_seconds": (GaugeMetricFamily, ("model",), "Age of the open question, 0: none"),
     "evermix_model_quarantined": (GaugeMetricFamily, ("model",), "1 while the last week is in quarantine"),
     "evermix_model_rule_fired": (GaugeMetricFamily, ("model", "rule"), "1 for rules that fired in the last decision"),
+    "evermix_model_rule_fits_per_year": (
+        GaugeMetricFamily,
+        ("model", "rule"),
+        "Fits that a rule decided, per 52 weeks",
+    ),
     "evermix_model_verdicts_total": (CounterMetricFamily, ("model", "verdict"), "Verdicts in the ledger"),
     "evermix_model_weeks_behind": (GaugeMetricFamily, ("model",), "Ended weeks after the last decided one"),
     "evermix_model_weeks_since_fit": (

@@ -9,6 +9,7 @@ from typing import Any
 from evermix.config import Environment, Params
 from evermix.core import ledger
 from evermix.core.orders import frozen_by, refit_asked_by
+from evermix.core.rule_costs import rule_costs
 from evermix.engines.history import read_branch_file
 from evermix.stages.publish import branch_events, registry_disagreements
 
@@ -17,6 +18,14 @@ def history(env: Environment, models: list[str]) -> list[dict[str, Any]]:
     """Return one object per decided week of the named models, oldest first."""
     weeks = [week for model in models for week in ledger.fold_weeks(branch_events(env, model), model)]
     return sorted(weeks, key=lambda week: (week["as_of"], week["model"]))
+
+
+def rules(env: Environment, models: list[str]) -> list[dict[str, Any]]:
+    """Return what each rule of each model cost so far."""
+    return [
+        {"model": model, "rules": [cost.model_dump() for cost in rule_costs(branch_events(env, model))]}
+        for model in models
+    ]
 
 
 def status(

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evermix.core.outcomes import TELL, rules_of
 from evermix.core.prequential import log_table
+from evermix.core.rule_costs import rule_costs
 from evermix.engines.reports import figures as fig
 from evermix.engines.reports.plots import evaluation_figures, prequential_plot
-from evermix.records import Score
+from evermix.records import RuleCost, Score
 
 CELLS_SHOWN = 20
 EVENTS_SHOWN = 12
@@ -117,6 +119,7 @@ def week_report(week: WeekFiles, evidently: str | None = None) -> str:
         decisions=DECISIONS,
         verdicts=VERDICTS,
         rules=_fired_first(week.decision),
+        costs=_costs(week),
         cells=_restated(week.diff),
         drift_rows=_drift_rows(week.drift),
         events=list(reversed(week.events[-EVENTS_SHOWN:])),
@@ -182,10 +185,15 @@ def list_weeks(weeks: Sequence[str]) -> str:
 def _fired_first(decision: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     """Return the rules, fired ones first; ``needed`` is false for those behind a rule that had decided."""
     rules, decided = [], False
-    for rule in decision["rules"] if decision else ():
-        rules.append({**rule, "needed": not decided})
-        decided = decided or rule["fired"]
-    return sorted(rules, key=lambda rule: not rule["fired"])
+    for rule in rules_of(decision) if decision else ():
+        rules.append({"rule": rule, "needed": not decided})
+        decided = decided or (rule.fired and rule.decision != TELL)
+    return sorted(rules, key=lambda row: not row["rule"].fired)
+
+
+def _costs(week: WeekFiles) -> list[RuleCost]:
+    """Return the rules that ever fired or decided, with what they cost so far."""
+    return [cost for cost in rule_costs(week.events) if cost.fired or cost.decided]
 
 
 def _restated(diff: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
@@ -215,8 +223,8 @@ def _metrics(week: WeekFiles) -> dict[str, Any]:
 
 def _cusum_limit(week: WeekFiles) -> float | None:
     """Return the limit of the rule on the CUSUM, so that the chart shows what an alarm would be."""
-    found = [rule["value"] for rule in _fired_first(week.decision) if rule["evidence"] == "surprise.cusum"]
-    return float(found[0]) if found else None
+    asked = [one for row in _fired_first(week.decision) for one in row["rule"].conditions()]
+    return next((float(one.value) for one in asked if one.evidence == "surprise.cusum"), None)
 
 
 def _charts(week: WeekFiles) -> dict[str, str]:
