@@ -74,6 +74,8 @@ def whole_week(evaluated, **changes) -> WeekFiles:
     drifted = {
         "column": "spend.tv",
         "aspect": "level",
+        "window_weeks": 13,
+        "shift": 0.65,
         "statistic": 3.2,
         "critical": 2.6,
         "ratio": 1.23,
@@ -134,8 +136,9 @@ def whole_week(evaluated, **changes) -> WeekFiles:
         "drift": {
             "status": "tested",
             "calls": 1,
-            "window_weeks": 13,
+            "weeks_since": 17,
             "reference_weeks": 143,
+            "reach": [{"column": "spend.tv", "geo": "all", "ratio": 1.31, "share_beyond": 0.75}],
             "false_alarms_per_year": 0.05,
             "not_tested": {"event.promo": "constant"},
             "columns": [drifted | {"plain_psi": 0.9}],

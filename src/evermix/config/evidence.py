@@ -42,8 +42,13 @@ EVIDENCE: dict[str, Evidence] = {
     "surprise.max_abs_z": Evidence("sd", "largest |z| among the weeks scored now"),
     "surprise.cusum": Evidence("sd", "two-sided CUSUM of z since the last reset", "alarm"),
     "surprise.weeks_scored": Evidence("weeks", "weeks scored now"),
-    "drift.calls": Evidence("series", "input series whose PSI is over its calibrated critical value", "state"),
-    "drift.max_ratio": Evidence("ratio", "largest PSI as a multiple of its critical value", "state"),
+    "drift.calls": Evidence("series", "levels, spend mixes, activities and correlations over their limits", "state"),
+    "drift.max_ratio": Evidence("ratio", "largest drift statistic as a multiple of its limit", "state"),
+    "drift.mix_ratio": Evidence("ratio", "the same among log-ratios of spend; counted in drift.calls", "state"),
+    "drift.correlation_ratio": Evidence(
+        "ratio", "the same of the inputs' correlations; counted in drift.calls", "state"
+    ),
+    "drift.extrapolation": Evidence("ratio", "a channel's last 4 weeks over its largest 4 of training weeks", "state"),
     "request.person": Evidence("bool", "a person asked for a refit (`evermix refit`), and none was made since"),
     "request.upstream": Evidence("bool", "a data team's system asked for one (`evermix refit --upstream`)"),
 }

@@ -1,55 +1,59 @@
-"""Have the inputs left what the champion was trained on?  PSI against a null that fits short weekly series.
+"""Have the inputs left what the champion was trained on?  Shifts, mix and correlation at one stated error rate.
 
-Plain PSI on 13 autocorrelated, seasonal weeks passes the usual 0.1 and 0.2 every week
-(``plain_psi`` is reported beside, marked as that).  Here each column is taken on a log scale
-and freed of its yearly season, and the statistic is the PSI of two normal densities, which
-is the squared distance of the window's mean in sd of the reference.  Quantile bins would do
-for independent weeks; 13 weeks of a persistent series fall into one bin by chance, and then
-no threshold is left.  The critical value comes from quiet years simulated with the column's
-own autocorrelation and innovations and put through the same estimation, for the maximum over
-columns and over 52 overlapping looks.
+Plain PSI on 13 autocorrelated, seasonal weeks passes the usual 0.1 and 0.2 every week (``core/psi.py`` keeps it
+for large tables).  Here each series is freed of its yearly season and of its own memory, and the weeks since the
+fit are scanned for a shift that stays (``drift_scan``); the limits are what a year of quiet looks passes anywhere
+with the stated chance (``drift_null``).  Extrapolation has no error rate: it says how far the inputs go beyond
+what a response curve was fitted on.
 
-No decision lives here: ``decide`` reads the number of calls.
+No decision lives here: ``decide`` reads the numbers.
 """
 
 from __future__ import annotations
 
 import hashlib
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from evermix.config import MonitorParams
 from evermix.core.drift_null import (
-    MIN_ON_WEEKS,
-    Bools,
-    Floats,
-    Series,
-    critical_values,
-    fit_deviations,
-    season_design,
-    statistics,
-    tested_aspects,
+    LOOKS,
+    Memory,
+    Null,
+    correlation_shift,
+    distances,
+    judge,
+    learn_memory,
+    quiet_limits,
+    surprises,
 )
+from evermix.core.drift_scan import CORRELATION_WINDOW, WINDOWS, Innovations, activity_scan
+from evermix.core.drift_series import Floats, Series, list_series, season_design, weekly_inputs
+from evermix.core.extrapolation import Reach, measure_reach
+from evermix.core.psi import plain_psi
 from evermix.records import Record
 
 
 class ColumnDrift(Record):
-    """One tested series: a column's level, or how often it is switched on.
+    """One tested series: the level of a column, its place in the mix of spend, its activity, or a pair's correlation.
 
-    ``statistic`` is a PSI in nats, of the level or of on and off weeks (activity); above
-    ``critical`` it is a call.  ``plain_psi`` has no false-alarm rate.
+    ``statistic`` is in standard errors (activity: chi-square), of the window where it is largest next to its limit
+    ``critical``; above it is a call.  ``shift`` is signed, on a log scale; ``plain_psi`` has no false-alarm rate.
     """
 
     column: str
     aspect: str
+    window_weeks: int
     statistic: float
-    critical: float
+    critical: float | None
     ratio: float
     called: bool
-    plain_psi: float
-    autocorrelation: float
-    on_share: float
+    shift: float | None
+    plain_psi: float | None
+    autocorrelation: float | None
+    on_share: float | None
 
 
 class DriftReport(Record):
@@ -58,45 +62,31 @@ class DriftReport(Record):
     status: str
     calls: int
     max_ratio: float
+    mix_ratio: float
+    correlation_ratio: float
+    extrapolation: float
     reference_weeks: int
+    weeks_since: int
     window_weeks: int
     false_alarms_per_year: float
     monte_carlo_se: float
     reference_hash: str
     columns: list[ColumnDrift]
+    reach: list[Reach]
     not_tested: dict[str, str]
 
-
-def plain_psi(reference: Floats, window: Floats, bins: int) -> float:
-    """Return textbook PSI: quantile bins of the reference, empty bins floored at 1e-4.
-
-    Right for thousands of independent rows; on weekly series it fires nearly always.
-    """
-    edges = np.unique(np.quantile(reference, np.linspace(0, 1, bins + 1)[1:-1]))
-    shares = [
-        np.maximum(np.bincount(np.searchsorted(edges, x), minlength=edges.size + 1) / x.size, 1e-4)
-        for x in (reference, window)
-    ]
-    return float(((shares[1] - shares[0]) * np.log(shares[1] / shares[0])).sum())
-
-
-def weekly_inputs(panel: pd.DataFrame) -> pd.DataFrame:
-    """Return spend, exposure and control columns per week: spend and exposure summed over geos, controls averaged."""
-    columns = [c for c in map(str, panel) if c.startswith(("spend.", "exposure.", "control."))]
-    how = {c: "mean" if c.startswith("control.") else "sum" for c in columns}
-    if not columns:
-        return pd.DataFrame(index=pd.Index(panel["week"].unique()))
-    return panel.groupby("week", sort=True).agg(how)
+    def evidence(self) -> dict[str, float]:
+        """Return the numbers that rules may ask."""
+        numbers = ("max_ratio", "mix_ratio", "correlation_ratio", "extrapolation")
+        return {"drift.calls": float(self.calls)} | {f"drift.{name}": getattr(self, name) for name in numbers}
 
 
 def measure_drift(panel: pd.DataFrame, fitted_through: pd.Timestamp, settings: MonitorParams) -> DriftReport:
-    """Compare the last weeks of every input column with the weeks the champion was fitted on.
+    """Compare every input since the champion's fit with the weeks the champion was fitted on.
 
-    The reference stays the same for as long as the champion does, so its critical values do
-    too; in the first weeks after a fit the window reaches back into it, in the simulated
-    years as well.  Columns are simulated as independent, which errs on the quiet side when
-    they move together.  A level shift, a new spend habit and a ramp are seen; a column that
-    wanders (autocorrelation near 1) can hardly be called, because it has no range to leave.
+    The reference stays the same for as long as the champion's fit does, so its limits do too.  Shifts of a level, of
+    the mix, of how often a channel is on and of correlations are seen; a change of spread is not, and a series that
+    wanders (autocorrelation near 1) is called for a leap only, since it has no range to leave.
 
     Parameters
     ----------
@@ -105,7 +95,7 @@ def measure_drift(panel: pd.DataFrame, fitted_through: pd.Timestamp, settings: M
     fitted_through : Timestamp
         Last week of the champion's training data.
     settings : MonitorParams
-        Window, bins, least reference, false alarms per year, number of simulations, seed.
+        Least reference, false alarms per year, number of simulated years, seed; window and bins of the plain PSI.
 
     Returns
     -------
@@ -113,36 +103,119 @@ def measure_drift(panel: pd.DataFrame, fitted_through: pd.Timestamp, settings: M
         ``status`` is ``tested``, ``too few weeks`` or ``no column to test``; in the last two ``calls`` is 0.
     """
     table = weekly_inputs(panel)
-    n_reference = int((table.index <= fitted_through).sum())
-    digest = _reference_hash(table.iloc[:n_reference])
-    if n_reference < settings.drift_min_reference_weeks:
-        return _untested("too few weeks", n_reference, digest, settings, {})
-    series, tested, reasons = _prepare(table, n_reference)
-    if not tested:
-        return _untested("no column to test", n_reference, digest, settings, reasons)
-    rng = np.random.default_rng([settings.seed, int(digest, 16)])
-    deviations = fit_deviations(series, season_design(table.index))
-    aspects = tested_aspects(series)
-    seen = statistics(series, deviations, settings.drift_window_weeks, first_look=len(table) - 1)[..., 0]
-    critical = critical_values(series, deviations, aspects, table.index, settings, rng)
-    columns = []
-    for row, aspect in zip(*np.nonzero(aspects), strict=True):
-        ratio = float(seen[row, aspect] / critical[row, aspect])
-        values = table[tested[row]].to_numpy(float)
-        columns.append(
-            ColumnDrift(
-                column=tested[row],
-                aspect=("level", "activity")[aspect],
-                statistic=float(seen[row, aspect]),
-                critical=float(critical[row, aspect]),
-                ratio=ratio,
-                called=ratio > 1.0,
-                plain_psi=plain_psi(values[:n_reference], values[-settings.drift_window_weeks :], settings.drift_bins),
-                autocorrelation=float(deviations.phi[row]),
-                on_share=float(series.on[row, :n_reference].mean()),
-            )
-        )
-    return _report("tested", n_reference, digest, settings, columns, reasons)
+    n = int((table.index <= fitted_through).sum())
+    digest = _reference_hash(table.iloc[:n])
+    about = {
+        "reference_weeks": n,
+        "weeks_since": len(table) - n,
+        "window_weeks": settings.drift_window_weeks,
+        "false_alarms_per_year": settings.drift_false_alarms_per_year,
+        "monte_carlo_se": _binomial_se(settings.drift_false_alarms_per_year, settings.drift_simulations),
+        "reference_hash": digest,
+        "reach": measure_reach(panel, fitted_through),
+    }
+    if n < settings.drift_min_reference_weeks:
+        return _report("too few weeks", [], {}, about)
+    series = list_series(table, n)
+    if not series.names:
+        return _report("no column to test", [], series.not_tested, about)
+    seed = [settings.seed, int(digest, 16)]
+    return _report("tested", _test(table, series, settings, seed), series.not_tested, about)
+
+
+def _test(table: pd.DataFrame, series: Series, settings: MonitorParams, seed: list[int]) -> list[ColumnDrift]:
+    n = series.n_reference
+    year = season_design(pd.date_range(table.index[0], periods=n + LOOKS, freq="7D"))
+    memory = learn_memory(series, year)
+    null = quiet_limits(
+        series,
+        memory,
+        year,
+        settings.drift_simulations,
+        settings.drift_false_alarms_per_year,
+        np.random.default_rng(seed),
+    )
+    if len(table) == n:
+        return []
+    design = season_design(table.index)
+    found = surprises(series, memory, design, slice(n, len(table)))
+    seen = _Seen(series, memory, null, settings)
+    return [
+        *seen.shifts(
+            judge(found, series, memory, design, null.clip)[..., -1], distances(series, memory, design), table
+        ),
+        *seen.activities(),
+        *seen.correlation(found),
+    ]
+
+
+class _Seen(NamedTuple):
+    """Turns this week's numbers into records."""
+
+    series: Series
+    memory: Memory
+    null: Null
+    settings: MonitorParams
+
+    def shifts(self, scans: Floats, apart: Floats, table: pd.DataFrame) -> list[ColumnDrift]:
+        n, window = self.series.n_reference, self.settings.drift_window_weeks
+        rows = []
+        for row, (column, aspect) in enumerate(self.series.names):
+            x, on = table[column].to_numpy(float), self.series.on[row]
+            found = _column(column, aspect, np.abs(scans[row]), self.null.limits[row])
+            recent = slice(-found.window_weeks, None)
+            more = {
+                "shift": float(apart[row, recent][on[recent]].mean()) if on[recent].any() else None,
+                "plain_psi": plain_psi(x[:n], x[-window:], self.settings.drift_bins) if aspect == "level" else None,
+                "autocorrelation": float(self.memory.phi[row]),
+                "on_share": float(on[:n].mean()),
+            }
+            rows.append(found.model_copy(update=more))
+        return rows
+
+    def activities(self) -> list[ColumnDrift]:
+        n = self.series.n_reference
+        rows = []
+        for place, (column, on) in enumerate(self.series.switched.items()):
+            limits = self.null.limits[len(self.series.names) + place]
+            found = _column(column, "activity", activity_scan(on[n:], on[:n])[:, -1], limits)
+            rows.append(found.model_copy(update={"on_share": float(on[:n].mean())}))
+        return rows
+
+    def correlation(self, found: Innovations) -> list[ColumnDrift]:
+        """Return the pair whose correlation lies farthest from quiet ones; none where there is no pair."""
+        apart, pairs = correlation_shift(found, self.series, self.null)
+        if not apart.size:
+            return []
+        place = int(apart.argmax())
+        name = " and ".join(self.series.names[row][0] for row in pairs[place])
+        statistic = np.zeros(len(WINDOWS))
+        statistic[WINDOWS.index(CORRELATION_WINDOW)] = apart[place]
+        return [_column(name, "correlation", statistic, self.null.limits[-1])]
+
+
+def _column(column: str, aspect: str, statistic: Floats, limits: Floats) -> ColumnDrift:
+    """Return the window that comes nearest its limit, or goes farthest beyond."""
+    ratios = statistic / limits
+    # Before a window has gone by, and in one that no quiet year fills, there is no limit to come near.
+    best = int(np.where(np.isfinite(limits), ratios, -1.0).argmax())
+    return ColumnDrift(
+        column=column,
+        aspect=aspect,
+        window_weeks=WINDOWS[best],
+        statistic=float(statistic[best]),
+        critical=float(limits[best]) if np.isfinite(limits[best]) else None,
+        ratio=float(ratios[best]),
+        called=bool(ratios[best] > 1.0),
+        shift=None,
+        plain_psi=None,
+        autocorrelation=None,
+        on_share=None,
+    )
+
+
+def _binomial_se(rate: float, simulations: int) -> float:
+    return float(np.sqrt(rate * (1 - rate) / simulations))
 
 
 def _reference_hash(reference: pd.DataFrame) -> str:
@@ -151,62 +224,18 @@ def _reference_hash(reference: pd.DataFrame) -> str:
     return total.hexdigest()[:16]
 
 
-def _untested(
-    status: str, n_reference: int, digest: str, settings: MonitorParams, reasons: dict[str, str]
-) -> DriftReport:
-    return _report(status, n_reference, digest, settings, [], reasons)
+def _report(status: str, columns: list[ColumnDrift], reasons: dict[str, str], about: dict[str, Any]) -> DriftReport:
+    def largest(*aspects: str) -> float:
+        return max((c.ratio for c in columns if c.aspect in aspects), default=0.0)
 
-
-def _report(
-    status: str,
-    n_reference: int,
-    digest: str,
-    settings: MonitorParams,
-    columns: list[ColumnDrift],
-    reasons: dict[str, str],
-) -> DriftReport:
-    rate = settings.drift_false_alarms_per_year
     return DriftReport(
         status=status,
         calls=sum(c.called for c in columns),
         max_ratio=max((c.ratio for c in columns), default=0.0),
-        reference_weeks=n_reference,
-        window_weeks=settings.drift_window_weeks,
-        false_alarms_per_year=rate,
-        monte_carlo_se=float(np.sqrt(rate * (1 - rate) / settings.drift_simulations)),
-        reference_hash=digest,
+        mix_ratio=largest("mix"),
+        correlation_ratio=largest("correlation"),
+        extrapolation=max((reach.ratio for reach in about["reach"]), default=0.0),
         columns=columns,
         not_tested=reasons,
+        **about,
     )
-
-
-def _prepare(table: pd.DataFrame, n_reference: int) -> tuple[Series, list[str], dict[str, str]]:
-    """Return series on a log scale with their on weeks, the columns kept, and why others were not."""
-    kept: list[str] = []
-    values: list[Floats] = []
-    on: list[Bools] = []
-    reasons: dict[str, str] = {}
-    for column in table.columns:
-        x = table[column].to_numpy(float)
-        past = x[:n_reference]
-        if np.isin(past, (0.0, 1.0)).all():
-            reasons[column] = "only 0 and 1 in the reference: an indicator, or not launched"
-        elif np.ptp(past) == 0.0:
-            reasons[column] = "constant in the reference: nothing to compare the window with"
-        elif past.min() < 0.0:
-            kept.append(column)
-            values.append(x)
-            on.append(np.ones(x.size, bool))
-        else:
-            typical = float(np.median(past[past > 0.0]))
-            # A hundredth of the usual amount is a channel switched off, whatever the last cents say.
-            active = x > 0.01 * typical
-            if active[:n_reference].sum() < MIN_ON_WEEKS:
-                reasons[column] = f"active in fewer than {MIN_ON_WEEKS} reference weeks"
-                continue
-            kept.append(column)
-            on.append(active)
-            values.append(np.log1p(np.maximum(x, 0.0) / (0.1 * typical)))
-    if not kept:
-        return Series(np.empty((0, 0)), np.empty((0, 0), bool), n_reference), [], reasons
-    return Series(np.array(values), np.array(on), n_reference), kept, reasons

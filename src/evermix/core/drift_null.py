@@ -1,195 +1,265 @@
-"""Quiet years of one input column, and the PSI they reach: the null hypothesis of ``core/drift.py`` in numbers."""
+"""Quiet years that could follow a reference: the null hypothesis of ``core/drift.py`` in numbers.
+
+Each series is a yearly season, with an AR(1) about it whose innovations may have heavy tails.  Season, memory,
+scale, tails and correlations are known from the reference with an error; every simulated year draws its own from
+their posterior and goes on from where the reference ended, so that what is not known widens the limits.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
+from scipy.special import gammaln
 
-from evermix.config import MonitorParams
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from evermix.core.drift_scan import (
+    CORRELATION_WINDOW,
+    WINDOWS,
+    Innovations,
+    activity_scan,
+    follow,
+    pair_correlations,
+    scan,
+    season_variance,
+)
+from evermix.core.drift_series import Bools, Floats, Ints, Series
 
 LOOKS = 52  # weekly looks in the year that the false-alarm rate speaks of
-HARMONICS = 2
-WEEKS_PER_YEAR = 365.25 / 7
-MAX_PHI = 0.98
-MIN_ON_WEEKS = 26  # a column with fewer active reference weeks has no distribution to compare with
-MIN_PAIRS = 8  # fewer weeks that follow an active one say nothing of memory
+PHI = np.linspace(0.0, 0.98, 50)
+TAILS = np.array([4.0, 5.0, 6.0, 8.0, 12.0, 20.0, 1000.0])  # degrees of freedom of an innovation
+# A surprise beyond this many sd says no more than this many: with few degrees of freedom it is an outlier.
+CLIP_AT = np.array([2.2, 2.5, 2.8, 3.2, 4.0, 6.0, 1000.0])
+OWN_QUANTILE = 0.95  # each window's own quiet maximum, which makes windows and series comparable
 
 
-class Series(NamedTuple):
-    """``values`` (series, week), meaningless where not ``on`` (series, week); ``n_reference`` leading weeks."""
+class Memory(NamedTuple):
+    """What a reference says of each series; grid points of ``PHI`` with their posterior weight.
 
-    values: Floats
-    on: Bools
-    n_reference: int
+    Attributes
+    ----------
+    at : ndarray (series,) of int
+        The grid point nearest the posterior mean of phi; what follows from it is the estimate.
+    weight, variance : ndarray (series, grid)
+        Posterior of phi; innovation variance given phi.
+    slopes, covariance : ndarray (series, grid, term), (series, grid, term, term)
+        Season given phi; its covariance in innovation variances.
+    last, lag : ndarray (series,)
+        Value of the last active week of the reference; weeks from it to the first week after.
+    weeks : ndarray (series,)
+        Active weeks of the reference.
+    """
+
+    at: Ints
+    weight: Floats
+    variance: Floats
+    slopes: Floats
+    covariance: Floats
+    last: Floats
+    lag: Floats
+    weeks: Floats
+
+    @property
+    def phi(self) -> Floats:
+        """Return the estimated lag-1 autocorrelation of each series."""
+        return np.asarray(PHI[self.at])
+
+    def estimate(self, of: Floats) -> Floats:
+        """Return one of the arrays at the estimated phi."""
+        return np.asarray(of[np.arange(len(self.at)), self.at])
 
 
-class Deviations(NamedTuple):
-    """What is left of each series when its season is taken away; NaN where off."""
+def learn_memory(series: Series, design: Floats) -> Memory:
+    """Return season and memory of each series, from the reference alone.
 
-    values: Floats  # (series, week), in reference sd
-    phi: Floats  # (series,) lag-1 autocorrelation of the reference, as estimated
+    Restricted likelihood on a grid of phi with a flat prior (Harville 1974), which is free of the bias that fitting
+    five season terms brings to an autocorrelation; a gap of ``k`` weeks is one innovation with memory ``phi ** k``.
+    """
+    n = series.n_reference
+    rows = [_learn_one(x[:n], on[:n], design[:n]) for x, on in zip(series.values, series.on, strict=True)]
+    weight, variance, slopes, covariance, last, lag, weeks = map(np.array, zip(*rows, strict=True))
+    at = np.abs(PHI - (weight @ PHI)[:, None]).argmin(axis=1)
+    return Memory(at, weight, variance, slopes, covariance, last, lag, weeks)
 
 
-def psi(expected: Floats, actual: Floats) -> Floats:
-    """Return the population stability index of counts over the last axis.
+def _learn_one(x: Floats, on: Bools, design: Floats) -> tuple[Any, ...]:
+    week = np.flatnonzero(on)
+    both = np.column_stack([design[week], x[week]])
+    memory = PHI[:, None] ** np.diff(week)
+    spread = np.sqrt((1 - memory**2) / (1 - PHI[:, None] ** 2))
+    later = (both[None, 1:] - memory[..., None] * both[None, :-1]) / spread[..., None]
+    first = both[0] * np.sqrt(1 - PHI[:, None] ** 2)
+    gram = np.swapaxes(later, 1, 2) @ later + first[:, :, None] * first[:, None, :]
+    # The tiny ridge keeps a column that was only on in some seasons solvable.
+    inverse = np.linalg.inv(gram[:, :-1, :-1] + 1e-6 * np.eye(design.shape[1]))
+    slopes = (inverse @ gram[:, :-1, -1:])[..., 0]
+    free = week.size - design.shape[1]
+    residual = np.maximum(gram[:, -1, -1] - (slopes * gram[:, :-1, -1]).sum(axis=1), 1e-300)
+    log_weight = 0.5 * (np.log1p(-(PHI**2)) + np.linalg.slogdet(inverse)[1] - free * np.log(residual))
+    log_weight -= np.log(spread).sum(axis=1)
+    weight = np.exp(log_weight - log_weight.max())
+    return weight / weight.sum(), residual / free, slopes, inverse, x[week[-1]], on.size - week[-1], week.size
 
-    Half a count is added to every bin (Jeffreys), since a bin left empty by 13 weeks is no evidence of
-    probability zero.
+
+class Null(NamedTuple):
+    """What a quiet year can do; ``limits`` is all that a week is held against."""
+
+    limits: Floats  # (tested, window): scans of the series, then activities, then correlation in its last column
+    clip: Floats  # (series,) in innovation sd
+    centre: Floats  # (pair,) and spread: Fisher's z of quiet half years, in standard errors
+    spread: Floats
+
+
+def surprises(series: Series, memory: Memory, design: Floats, weeks: slice) -> Innovations:
+    """Return the innovations of some weeks as the reference's estimates see them; no week before them is used."""
+    apart = distances(series, memory, design) / np.sqrt(memory.estimate(memory.variance))[:, None]
+    rows = np.arange(len(apart))
+    if weeks.start:
+        last, lag = apart[rows, series.n_reference - memory.lag.astype(int)], memory.lag
+    else:
+        last, lag = np.zeros(len(apart)), np.ones(len(apart))
+    return follow(apart[:, weeks], series.on[:, weeks], memory.phi, last, lag)
+
+
+def distances(series: Series, memory: Memory, design: Floats) -> Floats:
+    """Return (series, week): how far each week lies from its season, on the series' own scale."""
+    return np.asarray(series.values - memory.estimate(memory.slopes) @ design[: series.values.shape[1]].T)
+
+
+def judge(found: Innovations, series: Series, memory: Memory, design: Floats, clip: Floats) -> Floats:
+    """Return (..., series, window, week): the scan of innovations after the reference, outliers cut."""
+    cut = found._replace(surprise=np.clip(found.surprise, -clip[:, None], clip[:, None]))
+    after = slice(series.n_reference, series.n_reference + cut.surprise.shape[-1])
+    variance = season_variance(memory.estimate(memory.covariance), design[after])
+    return scan(cut, variance)
+
+
+def quiet_limits(
+    series: Series, memory: Memory, design: Floats, years: int, rate: float, rng: np.random.Generator
+) -> Null:
+    """Return the limits that a quiet year passes anywhere with chance ``rate``: any series, any window, any look.
 
     Parameters
     ----------
-    expected, actual : ndarray (..., bin)
-        Counts in the reference and in the window.
-
-    Returns
-    -------
-    ndarray (...)
-        sum (p - q) ln(p / q) in nats, >= 0 (Yurdakul 2018, eq. 1.1, with smoothed shares).
+    design : ndarray (n_reference + LOOKS, term)
+        Season terms of the reference and of the year after it.
+    years : int
+        How many are simulated.
     """
-    q = (expected + 0.5) / (expected + 0.5).sum(axis=-1, keepdims=True)
-    p = (actual + 0.5) / (actual + 0.5).sum(axis=-1, keepdims=True)
-    return np.asarray(((p - q) * np.log(p / q)).sum(axis=-1))
+    n = series.n_reference
+    past = surprises(series, memory, design, slice(0, n))
+    tails = tail_weights(past)
+    clip = np.exp(tails @ np.log(CLIP_AT))
+    on = _simulate_activity(series, years, rng)
+    shocks = _simulate_shocks(past, tails, years, rng)
+    found = _simulate_surprises(series, memory, design, on, shocks, rng)
+    tops = [np.abs(judge(found, series, memory, design, clip)).max(axis=-1)]
+    for row, (_, aspect) in enumerate(series.names):
+        if aspect == "level" and series.names[row][0] in series.switched:
+            tops.append(activity_scan(on[:, row], series.on[row, :n]).max(axis=-1)[:, None])
+    fisher = pair_correlations(found.surprise[:, _levels(series)])
+    centre, spread = fisher.mean(axis=(0, 2)), np.maximum(fisher.std(axis=(0, 2)), 1e-12)
+    last = np.zeros((years, 1, len(WINDOWS)))
+    if fisher.shape[1]:
+        last[:, 0, -1] = (np.abs(fisher - centre[:, None]) / spread[:, None]).max(axis=(1, 2))
+    top = np.concatenate([*tops, last], axis=1)
+    # A window that no quiet year passes in any way is not asked: it holds no limit.
+    own = np.quantile(top, OWN_QUANTILE, axis=0)
+    own = np.where(own > 0.0, own, np.inf)
+    worst = np.quantile((top / own).max(axis=(1, 2)), 1 - rate, method="higher")
+    return Null(own * worst, clip, centre, spread)
 
 
-def season_design(weeks: pd.Index) -> Floats:
-    """Return (week, 1 + 2 * HARMONICS): a constant and the yearly Fourier terms, by calendar."""
-    days = (pd.DatetimeIndex(weeks) - pd.Timestamp("1970-01-05")).days.to_numpy(float)
-    angle = 2 * np.pi * np.outer(days / (7 * WEEKS_PER_YEAR), np.arange(1, HARMONICS + 1))
-    return np.hstack([np.ones((len(days), 1)), np.cos(angle), np.sin(angle)])
+def correlation_shift(found: Innovations, series: Series, null: Null) -> tuple[Floats, Ints]:
+    """Return (pair,) each: how far the last half year's correlations are from quiet ones, in sd, and (pair, 2) rows."""
+    rows = _levels(series)
+    pairs = np.column_stack(np.triu_indices(len(rows), k=1))
+    if found.surprise.shape[-1] < CORRELATION_WINDOW or not len(pairs):
+        return np.zeros(len(pairs)), rows[pairs]
+    fisher = pair_correlations(found.surprise[rows])[:, -1]
+    return np.abs(fisher - null.centre) / null.spread, rows[pairs]
 
 
-def fit_deviations(series: Series, design: Floats) -> Deviations:
-    """Return distances from the season, which is fitted by least squares to the reference weeks that were on."""
-    n, k = series.n_reference, design.shape[1]
-    weight = series.on[:, :n].astype(float)
-    gram = (weight @ (design[:n, :, None] * design[:n, None, :]).reshape(n, k * k)).reshape(-1, k, k)
-    moment = (weight * series.values[:, :n]) @ design[:n]
-    # The tiny ridge keeps a column that was only on in some seasons solvable.
-    slopes = np.linalg.solve(gram + 1e-3 * np.eye(k), moment[..., None])[..., 0]
-    apart = np.where(series.on, series.values - slopes @ design.T, np.nan)
-    variance = np.nansum(apart[:, :n] ** 2, axis=1) / np.maximum(weight.sum(axis=1), 1.0)
-    apart /= np.sqrt(np.maximum(variance, 1e-300))[:, None]
-    pair = apart[:, 1:n] * apart[:, : n - 1]
-    phi = np.nansum(pair, axis=1) / np.maximum(np.isfinite(pair).sum(axis=1), 1)
-    return Deviations(apart, np.clip(phi, 0.0, MAX_PHI))
+def _levels(series: Series) -> Ints:
+    return np.array([i for i, (_, aspect) in enumerate(series.names) if aspect == "level"], int)
 
 
-def tested_aspects(series: Series) -> Bools:
-    """Return (series, 2): level is always tested, activity where 5 % of the reference or more is off (or on)."""
-    share = series.on[:, : series.n_reference].mean(axis=1)
-    return np.column_stack([np.ones(len(share), bool), (share >= 0.05) & (share <= 0.95)])
+def tail_weights(past: Innovations) -> Floats:
+    """Return (series, tail): the posterior of each series' degrees of freedom over ``TAILS``.
 
-
-def statistics(series: Series, deviations: Deviations, width: int, first_look: int) -> Floats:
-    """Return (series, aspect, look): PSI of the windows that end at each week from ``first_look`` on.
-
-    Level: (mean deviation of the window's on weeks in sd) squared, the integral of (p - q) ln(p / q) for two
-    normal densities of the same sd.  Activity: PSI of on and off weeks.
+    The prior is learnt from all series together (empirical Bayes), since 130 weeks of one say little of its tails.
     """
-    on = series.on.astype(float)
-    count = _windows(on, width)[:, first_look:]
-    total = _windows(np.where(series.on, deviations.values, 0.0), width)[:, first_look:]
-    level = (total / np.maximum(count, 1.0)) ** 2
-    past = on[:, : series.n_reference].sum(axis=1)
-    reference = np.stack([past, series.n_reference - past], axis=-1)[:, None, :]
-    activity = psi(reference, np.stack([count, width - count], axis=-1))
-    return np.stack([level, activity], axis=1)
+    active = past.begins > 0
+    count = active.sum(axis=1)
+    sd = np.sqrt((past.surprise**2).sum(axis=1) / count)
+    scale = np.sqrt((TAILS - 2) / TAILS)
+    z = past.surprise[None] / sd[:, None] / scale[:, None, None]
+    one = gammaln((TAILS + 1) / 2) - gammaln(TAILS / 2) - 0.5 * np.log(np.pi * TAILS) - np.log(scale)
+    body = -0.5 * (TAILS + 1)[:, None, None] * np.log1p(z**2 / TAILS[:, None, None])
+    log_like = (one[:, None] * count + np.where(active, body, 0.0).sum(axis=2)).T
+    like = np.exp(log_like - log_like.max(axis=1, keepdims=True))
+    prior = np.full(TAILS.size, 1 / TAILS.size)
+    for _ in range(20):
+        weight = like * prior
+        weight /= weight.sum(axis=1, keepdims=True)
+        prior = weight.mean(axis=0)
+    return np.asarray(weight)
 
 
-def _windows(values: Floats, width: int) -> Floats:
-    """Return (series, week): the sum of each week and the ``width`` - 1 before it."""
-    total = np.cumsum(values, axis=1)
-    return total - np.pad(total, ((0, 0), (width, 0)))[:, : total.shape[1]]
+def _simulate_shocks(past: Innovations, tails: Floats, years: int, rng: np.random.Generator) -> Floats:
+    """Return (year, series, week) innovations of sd 1 with the reference's correlations and tails, both drawn anew."""
+    rows, n = past.surprise.shape
+    size = np.sqrt((past.surprise**2).sum(axis=1))
+    root = np.linalg.cholesky((past.surprise @ past.surprise.T) / np.outer(size, size) + 1e-6 * np.eye(rows))
+    # Bartlett's decomposition of a Wishart matrix: correlations as uncertain as n weeks leave them.
+    wishart = np.tril(rng.standard_normal((years, rows, rows)), k=-1)
+    wishart[:, np.arange(rows), np.arange(rows)] = np.sqrt(rng.chisquare(n - np.arange(rows), (years, rows)))
+    mixing = root @ wishart
+    mixing /= np.sqrt((mixing**2).sum(axis=2, keepdims=True))
+    normal = mixing @ rng.standard_normal((years, rows, LOOKS))
+    drawn = (np.cumsum(tails, axis=1) < rng.random((years, rows, 1))).sum(axis=2).clip(max=TAILS.size - 1)
+    freedom = TAILS[drawn][..., None]
+    return np.asarray(normal / np.sqrt(rng.standard_gamma(freedom / 2, normal.shape) / (freedom / 2 - 1)))
 
 
-def critical_values(
-    series: Series,
-    deviations: Deviations,
-    aspects: Bools,
-    weeks: pd.Index,
-    settings: MonitorParams,
-    rng: np.random.Generator,
-) -> Floats:
-    """Return (series, aspect): the values that the largest ratio of a quiet year passes with the stated chance.
-
-    Each simulated year is a fresh reference and 52 weeks after it, estimated as the real one is.
-    A column's own 90 % point makes columns comparable; the maximum over them sets the rest.
-    """
-    n, years = series.n_reference, settings.drift_simulations
-    design = season_design(pd.date_range(weeks[0], periods=n + LOOKS, freq="7D"))
-    # A simulated year that was hardly ever on would not have been tested, so it calls nothing.
-    tops = np.zeros((years, *aspects.shape))
-    for row, phi in enumerate(deviations.phi):
-        past = deviations.values[row, :n]
-        latent = _simulate_levels(past, float(phi), years, rng)
-        active = _simulate_activity(series.on[row, :n], years, rng)
-        tested = active[:, :n].sum(axis=1) >= MIN_ON_WEEKS
-        quiet = Series(latent[tested], active[tested], n)
-        found = fit_deviations(quiet, design)
-        tops[tested, row] = statistics(quiet, found, settings.drift_window_weeks, first_look=n).max(axis=-1)
-    scale = np.where(aspects, np.maximum(np.quantile(tops, 0.9, axis=0), 1e-12), 1.0)
-    largest = np.where(aspects, tops / scale, 0.0).max(axis=(1, 2))
-    return np.asarray(scale * np.quantile(largest, 1 - settings.drift_false_alarms_per_year, method="higher"))
+def _simulate_surprises(
+    series: Series, memory: Memory, design: Floats, on: Bools, shocks: Floats, rng: np.random.Generator
+) -> Innovations:
+    """Return the innovations of the simulated years as the reference's estimates see them."""
+    years, rows, looks = shocks.shape
+    n, terms = series.n_reference, design.shape[1]
+    grid = (np.cumsum(memory.weight, axis=1) < rng.random((years, rows, 1))).sum(axis=2).clip(max=PHI.size - 1)
+    row = np.arange(rows)
+    free = memory.weeks - terms
+    scale = np.sqrt(memory.variance[row, grid] * free / rng.chisquare(free, (years, rows)))
+    root = np.linalg.cholesky(memory.covariance)[row, grid]
+    away = (root @ rng.standard_normal((years, rows, terms, 1)))[..., 0] * scale[..., None]
+    season = (memory.slopes[row, grid] + away - memory.estimate(memory.slopes)) @ design.T
+    estimated = memory.estimate(memory.slopes) @ design.T
+    at = n - memory.lag.astype(int)
+    last = memory.last - estimated[row, at]
+    level, gone, phi = last - season[:, row, at], memory.lag, PHI[grid]
+    values = np.empty((years, rows, looks))
+    for t in range(looks):
+        kept = phi**gone
+        level = kept * level + scale * np.sqrt((1 - kept**2) / (1 - phi**2)) * shocks[..., t]
+        values[..., t] = level + season[..., n + t]
+        gone = np.ones(rows)
+    sd = np.sqrt(memory.estimate(memory.variance))
+    return follow(values / sd[:, None], on, memory.phi, last / sd, memory.lag)
 
 
-def unbiased_autocorrelation(phi: float | Floats, n_weeks: int) -> Floats:
-    """Return a lag-1 autocorrelation corrected for the season having been fitted to the same weeks.
-
-    The bias of an AR(1) estimate is about -(1 + 3 phi) / n with a fitted mean (Kendall 1954); with the
-    Fourier terms used here it was found by simulation to be -(6 + 8 phi) / n (n = 117, 156; phi 0 to 0.9).
-    """
-    return np.clip((np.asarray(phi) + 6.0 / n_weeks) / (1.0 - 8.0 / n_weeks), 0.0, MAX_PHI)
-
-
-def autocorrelation_error(phi: float, n_weeks: int) -> float:
-    """Return the standard error of the corrected estimate.
-
-    The textbook sqrt((1 - phi^2) / n) is too small once season and bias are estimated as well: by
-    1.1 at 0.3, 1.3 at 0.7 and 1.5 at 0.85 in simulations (n = 117, 130), which 1 + 0.7 phi^2 follows.
-    """
-    return float(np.sqrt((1 - phi**2) / n_weeks) * (1 + 0.7 * phi**2))
-
-
-def _simulate_levels(past: Floats, phi: float, years: int, rng: np.random.Generator) -> Floats:
-    """Return (year, week): AR(1) series that resample the column's own innovations (a sieve bootstrap).
-
-    The autocorrelation is drawn anew for each year with its standard error, since a critical value for
-    the estimate alone is too low whenever the estimate is.  Neither season nor scale is simulated: the
-    estimation removes both.
-    """
-    n = past.size
-    innovations = past[1:] - phi * past[:-1]
-    innovations = innovations[np.isfinite(innovations)]
-    if innovations.size < MIN_PAIRS:
-        innovations = past[np.isfinite(past)]
-    innovations = (innovations - innovations.mean()) / max(float(innovations.std()), 1e-12)
-    centre = float(unbiased_autocorrelation(phi, n))
-    drawn = np.clip(rng.normal(centre, autocorrelation_error(centre, n), years), 0.0, MAX_PHI)
-    shocks = rng.choice(innovations, (n + LOOKS, years)) * np.sqrt(1 - drawn**2)
-    latent = np.empty_like(shocks)
-    latent[0] = rng.standard_normal(years)
-    for t in range(1, len(latent)):
-        latent[t] = drawn * latent[t - 1] + shocks[t]
-    return latent.T
-
-
-def _simulate_activity(on: Bools, years: int, rng: np.random.Generator) -> Bools:
-    """Return (year, week) on/off states: a two-state Markov chain whose chances are drawn with their uncertainty."""
-    shape = (on.size + LOOKS, years)
-    if on.all():
-        return np.ones(shape[::-1], bool)
-    was, now = on[:-1], on[1:]
-    stays_on = rng.beta((was & now).sum() + 0.5, (was & ~now).sum() + 0.5, years)
-    turns_on = rng.beta((~was & now).sum() + 0.5, (~was & ~now).sum() + 0.5, years)
-    luck = rng.random(shape)
-    active = np.empty(shape, bool)
-    active[0] = luck[0] < on.mean()
-    for t in range(1, shape[0]):
-        active[t] = luck[t] < np.where(active[t - 1], stays_on, turns_on)
-    return active.T
+def _simulate_activity(series: Series, years: int, rng: np.random.Generator) -> Bools:
+    """Return (year, series, week) on and off: Markov chains whose chances are drawn with their uncertainty."""
+    n = series.n_reference
+    out = np.ones((years, len(series.names), LOOKS), bool)
+    for row in np.flatnonzero(~series.on[:, :n].all(axis=1)):
+        past = series.on[row, :n]
+        was, now = past[:-1], past[1:]
+        stays_on = rng.beta((was & now).sum() + 0.5, (was & ~now).sum() + 0.5, years)
+        turns_on = rng.beta((~was & now).sum() + 0.5, (~was & ~now).sum() + 0.5, years)
+        state = np.full(years, past[-1])
+        luck = rng.random((LOOKS, years))
+        for t in range(LOOKS):
+            state = luck[t] < np.where(state, stays_on, turns_on)
+            out[:, row, t] = state
+    return out

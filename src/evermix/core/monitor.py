@@ -94,8 +94,7 @@ def observe_week(facts: WeekFacts, params: ModelParams, predict: Predict) -> Wee
         "calendar.weeks_since_fit": changes.weeks_between(champion.as_of, facts.as_of),
         **changes.restatement(facts.diff, facts.before, champion.fitted_through, champion.noise_sd),
         **surprise,
-        "drift.calls": float(drift.calls),
-        "drift.max_ratio": drift.max_ratio,
+        **drift.evidence(),
     }
     return WeekSeen({"status": "observed", "values": values, "notes": notes}, scores, drift.model_dump())
 
@@ -127,5 +126,5 @@ def _surprise(
 def _drift_note(drift: DriftReport) -> str:
     if drift.status != "tested":
         return f"{drift.status}: {drift.reference_weeks} reference weeks"
-    called = [f"{c.column} {c.aspect} ({c.ratio:.2f} of critical)" for c in drift.columns if c.called]
-    return "calls " + ", ".join(called) if called else f"{len(drift.columns)} series within their critical values"
+    called = [f"{c.column} {c.aspect} ({c.ratio:.2f} of its limit)" for c in drift.columns if c.called]
+    return "calls " + ", ".join(called) if called else f"{len(drift.columns)} series within their limits"
