@@ -164,3 +164,9 @@ def test_eight_columns_take_under_half_a_second():
     start = time.process_time()
     drift.measure_drift(panel, panel["week"].iloc[140], SETTINGS.model_copy(update={"drift_simulations": 400}))
     assert time.process_time() - start < 0.5
+
+
+def test_fit_older_than_a_year_is_still_asked():
+    panel = make_panel(12, 200)
+    panel.loc[180:, "spend.c1"] *= 2
+    assert ("spend.c1", "level") in called(measure(panel))

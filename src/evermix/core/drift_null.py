@@ -122,7 +122,8 @@ def surprises(series: Series, memory: Memory, design: Floats, weeks: slice) -> I
 
 def distances(series: Series, memory: Memory, design: Floats) -> Floats:
     """Return (series, week): how far each week lies from its season, on the series' own scale."""
-    return np.asarray(series.values - memory.estimate(memory.slopes) @ design[: series.values.shape[1]].T)
+    weeks = min(len(design), series.values.shape[1])
+    return np.asarray(series.values[:, :weeks] - memory.estimate(memory.slopes) @ design[:weeks].T)
 
 
 def judge(found: Innovations, series: Series, memory: Memory, design: Floats, clip: Floats) -> Floats:
