@@ -36,6 +36,14 @@ slow: setup ## the demo through a real Airflow and MLflow, checked through their
 faults: setup ## harm real runs in every way we know, five times each, an hour or two; writes docs/faults.md
 	EVERMIX_FAULT_REPEATS=$${EVERMIX_FAULT_REPEATS:-5} EVERMIX_FAULT_TABLE=$${EVERMIX_FAULT_TABLE-docs/faults.md} $(PYTEST) -m fault
 
+# One BLAS thread: a shard is a core.
+validity: setup ## the study behind docs/validity.md: resumable, SHARDS=2 side by side, REPLICATES=1000 MCMC=50; an hour or two
+	@for i in $$(seq 0 $$(( $${SHARDS:-2} - 1 ))); do \
+	  OMP_NUM_THREADS=1 $(PY) -m evermix.validity run --shard $$i --shards $${SHARDS:-2} \
+	    --replicates $${REPLICATES:-1000} --mcmc $${MCMC:-50} & pids="$$pids $$!"; \
+	done; for pid in $$pids; do wait $$pid || exit 1; done
+	$(PY) -m evermix.validity publish
+
 demo: setup ## play a simulated brand through the whole stack; KEEP=0 stops it at the end
 	@.venv/bin/evermix demo $(if $(filter 0,$(KEEP)),--no-keep,--keep)
 
@@ -59,4 +67,4 @@ clean: ## remove environment, tools and caches; state in .evermix stays
 	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -not -path './.evermix/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup lint test real slow faults demo up down compose compose-down lock clean
+.PHONY: help setup lint test real slow faults validity demo up down compose compose-down lock clean

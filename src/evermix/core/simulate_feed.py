@@ -127,18 +127,21 @@ class Feed:
                 rows.append([self.name_week(i + 1), *([geo] if has_geo else []), *(cells[c][i][j] for c in shown)])
         return rows
 
-    def _column(self, column: str, number: int) -> list[list[str]]:
-        """Return a column's text, week by geo, as known when week ``number`` was delivered."""
+    def known_values(self, column: str, number: int) -> NDArray[np.float64]:
+        """Return a column as known when week ``number`` was delivered, shape (week, geo); NaN where it was blank."""
         values = self.columns[column][:number].copy()
-        decimals = self.decimals[column]
         for event in self.events:
             if isinstance(event, Restatement) and event.column == column and event.week <= number:
                 past = slice(event.first - 1, event.last)
-                values[past] = np.round(values[past] * event.factor, decimals)
-        text = [[f"{value:.{decimals}f}" for value in week] for week in values]
-        for i in self._blank_weeks(column, number):
-            text[i] = [""] * len(self.geos)
-        return text
+                values[past] = np.round(values[past] * event.factor, self.decimals[column])
+        values[self._blank_weeks(column, number)] = np.nan
+        return values
+
+    def _column(self, column: str, number: int) -> list[list[str]]:
+        """Return a column's text, week by geo, as known when week ``number`` was delivered."""
+        decimals = self.decimals[column]
+        known = self.known_values(column, number)
+        return [["" if np.isnan(value) else f"{value:.{decimals}f}" for value in week] for week in known]
 
     def _blank_weeks(self, column: str, number: int) -> list[int]:
         blank: list[int] = []

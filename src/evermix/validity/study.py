@@ -1,0 +1,278 @@
+"""Runs the study: rows by scenario and seed, resumable, in shards that may run side by side."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evermix.config import ModelParams
+from evermix.core import changes
+from evermix.core.decide import Evidence
+from evermix.core.diff import diff_panels
+from evermix.errors import ConfigError
+from evermix.validity.policy import Watch, oracle_crossings
+from evermix.validity.posterior import Brand, WeekSeen, follow, make_brand
+from evermix.validity.replicate import EFFECT_CHANNEL, HISTORY, WEEKS, Replicate, play
+from evermix.validity.updated import Loop
+
+Floats = NDArray[np.float64]
+Row = dict[str, Any]
+
+MCMC_SCENARIOS = ("nothing", "spend_shift", "large_spend_shift", "effect_halves", "small_effect_halves", "restated")
+LOOKS = (13, 26, 39, 52)
+"""Weeks after the first base at which the updated posterior is held against a full refit."""
+WEEKLY_REFITS = 6
+"""Seeds 1 to this one are refitted every week too, for the one-step log score."""
+_REFIT_DRAWS = 1000
+_PACKAGES = ("numpy", "scipy", "numba", "pandas", "arviz-stats")
+# What a rule says, and to whom, is not what it measures.
+_WORDS = {"why", "severity", "tell"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One scenario by one posterior, over a range of seeds, of which a shard does every ``shards``-th."""
+
+    posterior: str
+    scenario: str
+    seeds: range
+    shard: int = 0
+    shards: int = 1
+
+
+def measured_params(params: ModelParams) -> dict[str, Any]:
+    """Return what the results depend on: spec, monitor settings and rules, without the rules' words."""
+    rules = [{k: v for k, v in rule.model_dump().items() if k not in _WORDS} for rule in params.rules]
+    return {"spec": params.spec, "monitor": params.monitor.model_dump(), "rules": rules}
+
+
+def params_hash(params: ModelParams) -> str:
+    """Return the first 16 hex digits of the SHA-256 of what was measured."""
+    text = json.dumps(measured_params(params), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def run_job(folder: Path, job: Job, params: ModelParams, tell: Callable[[str], None]) -> None:
+    """Append the rows that are not there yet to the shard's file, one by one, so that a kill loses one at most.
+
+    Raises
+    ------
+    ConfigError
+        If the rows that are there were measured with other rules.
+    """
+    head = header(job, params)
+    done = {row["seed"] for row in read_rows(folder, job.posterior, job.scenario, head["params"])}
+    due = [seed for seed in job.seeds[job.shard :: job.shards] if seed not in done]
+    path = folder / f"{job.posterior}-{job.scenario}.{job.shard}-of-{job.shards}.jsonl"
+    folder.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    for count, seed in enumerate(due, 1):
+        row = ROWS[job.posterior](job.scenario, seed, params)
+        lines = [] if path.exists() else [head]
+        with path.open("a", encoding="utf-8") as out:
+            out.write("".join(_line(item) for item in [*lines, row]))
+        if count % 25 == 0 or count == len(due):
+            each = (time.monotonic() - started) / count
+            tell(f"{job.posterior} {job.scenario}: {count} of {len(due)}, {each:.2f} s each")
+
+
+def header(job: Job, params: ModelParams) -> Row:
+    """Return the first line of a result file: what was run, with what."""
+    return {
+        "posterior": job.posterior,
+        "scenario": job.scenario,
+        "command": "make validity",
+        "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "params": params_hash(params),
+    }
+
+
+def read_rows(folder: Path, posterior: str, scenario: str, expected: str | None) -> list[Row]:
+    """Return all rows of a scenario in the order of seeds, whichever shard computed them.
+
+    Raises
+    ------
+    ConfigError
+        If a file was measured with rules other than ``expected``.
+    """
+    rows: dict[int, Row] = {}
+    for path in sorted(folder.glob(f"{posterior}-{scenario}.*jsonl")):
+        # The last line of a killed run may be torn; its replicate is computed again.
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
+        head, *found = [json.loads(line) for line in lines] or [{}]
+        if expected is not None and head.get("params") != expected:
+            raise ConfigError(
+                f"{path}: measured with rules {head.get('params')}, params.yaml has {expected}. "
+                "Remove the file to measure anew, or take the rules back."
+            )
+        rows |= {row["seed"]: row for row in found}
+    return [rows[seed] for seed in sorted(rows)]
+
+
+def merge_shards(folder: Path, job: Job, params: ModelParams) -> None:
+    """Put the rows of all shards into one file in the order of seeds."""
+    rows = read_rows(folder, job.posterior, job.scenario, params_hash(params))
+    if not rows:
+        return
+    whole = folder / f"{job.posterior}-{job.scenario}.jsonl"
+    draft = whole.with_suffix(".draft")
+    draft.write_text("".join(_line(item) for item in [header(job, params), *rows]), encoding="utf-8")
+    shards = [path for path in folder.glob(f"{job.posterior}-{job.scenario}.*jsonl") if path != whole]
+    draft.replace(whole)
+    for path in shards:
+        path.unlink()
+
+
+def surrogate_row(scenario: str, seed: int, params: ModelParams) -> Row:
+    """Return what the rules did in one simulated year by the surrogate."""
+    brand = make_brand(play(scenario, seed), params)
+    watch = Watch(params, list(params.columns.channels))
+    path = []
+    for seen, more in zip(follow(brand), restatements(brand), strict=True):
+        watch.ask(seen, more)
+        path.append(seen)
+    return _summary(brand.replicate, watch) | {"oracle": oracle_crossings(path, oracle_shapes(brand, path))}
+
+
+def oracle_shapes(brand: Brand, path: Sequence[WeekSeen]) -> dict[str, Floats]:
+    """Return what an oracle knows: of a change its true shape, sign and size; where nothing happens, each of them."""
+    replicate = brand.replicate
+    if replicate.change is not None and replicate.scenario not in ("outlier",) and np.any(replicate.shape):
+        return {replicate.scenario: _from_the_start(replicate)}
+    if replicate.scenario != "nothing":
+        return {}
+    search = np.array(replicate.simulation.truth["geos"]["all"]["contributions"][EFFECT_CHANNEL])[HISTORY:]
+    sizes = {"level_shift": 1.0, "large_level_shift": 2.0}
+    steps = {name: np.full(WEEKS, size) for name, size in sizes.items()}
+    halves = {"effect_halves": 1.0, "small_effect_halves": 0.26}
+    return steps | {name: -size * search / search.mean() for name, size in halves.items()}
+
+
+def _from_the_start(replicate: Replicate) -> Floats:
+    """Return the shape as it would be had the change begun with the first week."""
+    truth = replicate.simulation.truth["geos"]["all"]
+    if replicate.scenario.endswith("level_shift"):
+        return np.full(WEEKS, replicate.shape[-1])
+    after = replicate.change or 0
+    effect = np.array(truth["contributions"][EFFECT_CHANNEL])[HISTORY:] / replicate.noise_sd
+    # Halved: what is missing equals what is left.
+    return -np.concatenate([effect[:after] / 2.0, effect[after:]])
+
+
+def restatements(brand: Brand) -> Iterator[Evidence]:
+    """Yield the ``restatement.*`` evidence of each week."""
+    quiet: dict[str, float | bool | None] = dict.fromkeys(
+        ("restatement.target_sd", "restatement.spend_share", "restatement.cells"), 0.0
+    )
+    replicate, params = brand.replicate, brand.params
+    for week in range(WEEKS):
+        if not replicate.is_restated(week + 1) or replicate.is_restated(week):
+            yield quiet
+            continue
+        before, now = replicate.panel(params, week), replicate.panel(params, week + 1)
+        through = before["week"].iloc[HISTORY - 1].strftime("%Y-%m-%d")
+        yield {**changes.restatement(diff_panels(before, now), before, through, replicate.noise_sd)}
+
+
+def mcmc_row(scenario: str, seed: int, params: ModelParams) -> Row:
+    """Return the same by MCMC, with updates, refits when the rules ask, and what both cost in accuracy."""
+    brand = make_brand(play(scenario, seed), params)
+    watch, stand_in = (Watch(params, list(params.columns.channels)) for _ in range(2))
+    loop, kept = Loop(brand, seed), Loop(brand, seed)
+    refits, looks, score, base_week = [], [], 0.0, 0
+    khat, ess = [], []
+    for seen_by_surrogate, more in zip(follow(brand), restatements(brand), strict=True):
+        week = seen_by_surrogate.week
+        stand_in.ask(seen_by_surrogate, more)
+        seen, one = loop.see(week)
+        kept.see(week)
+        score += one
+        evidence = {
+            **more,
+            "update.khat": loop.live.khat,
+            "update.ess": loop.live.ess,
+            "calendar.weeks_since_fit": float(week + 1 - base_week),
+        }
+        fired = watch.ask(seen, evidence)
+        khat.append(round(loop.live.khat, 2))
+        ess.append(round(loop.live.ess))
+        why = [rule.name for rule in params.rules if rule.decision == "refit" and fired.get(rule.name)]
+        if week + 1 in LOOKS:
+            looks += _look(loop, kept, week + 1, bool(why))
+        if why:
+            refits.append([week, why])
+            loop.refit(week + 1)
+            base_week = week + 1
+    row = _summary(brand.replicate, watch) | {
+        "z": [round(z, 3) for z in watch.z],
+        "surrogate_z": [round(z, 3) for z in stand_in.z],
+        "surrogate_rules": stand_in.first,
+        "surrogate_e": stand_in.crossings,
+        "khat": khat,
+        "ess": ess,
+        "refits": refits,
+        "looks": looks,
+        "score": round(score, 4),
+    }
+    if seed <= WEEKLY_REFITS:
+        row["weekly_refits_score"] = round(_weekly_refits(brand, seed), 4)
+    return row
+
+
+def _look(loop: Loop, kept: Loop, weeks: int, refused: bool) -> list[Row]:
+    """Return how far updated posteriors are from a full refit: by the rules, and of the first base kept all year."""
+    refit = loop.full_refit(weeks, _REFIT_DRAWS)
+    even = np.full(len(refit.theta), 1.0 / len(refit.theta))
+    truth, sd = loop.roas(refit, even, weeks)
+    out = []
+    for path, one in (("rules", loop), ("kept", kept)):
+        live = one.live
+        worst = float(np.max(np.abs(one.roas(live.base, live.weights, weeks)[0] - truth) / sd))
+        out.append(
+            {
+                "week": weeks,
+                "path": path,
+                "khat": round(live.khat, 3),
+                "ess": round(live.ess),
+                "age": weeks - live.base.weeks,
+                "worst": round(worst, 4),
+                "published": path == "rules" and not refused,
+            }
+        )
+    return out
+
+
+def _weekly_refits(brand: Brand, seed: int) -> float:
+    """Return the sum of one-step log scores of a posterior that is fitted anew each week."""
+    loop = Loop(brand, seed + 500)
+    total = 0.0
+    for week in range(WEEKS):
+        total += loop.see(week)[1]
+        loop.refit(week + 1)
+    return total
+
+
+def _summary(replicate: Replicate, watch: Watch) -> Row:
+    return {
+        "seed": replicate.seed,
+        "change": replicate.change,
+        "rules": watch.first,
+        "e": watch.crossings,
+        "top": {name.split(".")[1]: float(f"{value:.4g}") for name, value in watch.top.items()},
+    }
+
+
+def _line(item: Row) -> str:
+    return json.dumps(item, separators=(",", ":")) + "\n"
+
+
+ROWS: dict[str, Callable[[str, int, ModelParams], Row]] = {"surrogate": surrogate_row, "mcmc": mcmc_row}
