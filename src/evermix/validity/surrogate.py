@@ -18,8 +18,9 @@ from evermix.engines.models.design import Design
 Floats = NDArray[np.float64]
 
 _PER_CHANNEL = 3
-_MOST_STEPS = 60
-_STOP = 1e-3
+_MOST_STEPS, _PATIENCE = 40, 3
+_STOP = 0.02
+"""Steps end when none is longer than this, in posterior sd."""
 _NUDGE = 1e-4
 _LEAST_CURVATURE = 0.1
 """A log saturation that the prior leaves free is taken as known to three e-folds."""
@@ -147,17 +148,19 @@ def fit_mode(mean: Mean, target: Floats, weeks: int, start: Gaussian | None) -> 
     rows, y, k = slice(0, weeks), target[:weeks], mean.linear.shape[1]
     theta = start.theta if start is not None else _first_guess(mean, y)
     sigma = start.sigma if start is not None else float(y.std()) * 0.3
-    for _ in range(_MOST_STEPS):
+    for count in range(_MOST_STEPS):
         mu, jacobian, _ = mean.at(theta, rows)
         slope, curvature = _prior(theta, mean)
         precision = jacobian.T @ jacobian / sigma**2
         residual = y - mu
         covariance = np.linalg.inv(precision + curvature)
         step = covariance @ (jacobian.T @ residual / sigma**2 + slope)
-        theta = theta + step * min(1.0, _MAX_STEP / max(float(np.abs(step[k:]).max()), 1e-12))
+        # Where the curvature is more than Gauss-Newton's, full steps would swing around the mode for ever.
+        reach = 1.0 / (1 + count // _PATIENCE)
+        theta = theta + step * min(reach, _MAX_STEP / max(float(np.abs(step[k:]).max()), 1e-12))
         freedom = weeks - float(np.einsum("ij,ji->", covariance, precision))
         sigma = float(np.sqrt(residual @ residual / freedom))
-        if np.abs(step).max() < _STOP:
+        if (np.abs(step) < _STOP * np.sqrt(np.diag(covariance))).all():
             break
     return Gaussian(theta, covariance, sigma, freedom)
 
