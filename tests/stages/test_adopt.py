@@ -20,6 +20,7 @@ def write_request(store, **more):
         "columns": params.columns.model_dump(),
         "evaluation": params.evaluation.model_dump() | {"draws": 100},
         "champion": None,
+        "suspects": [],
     }
     write_json(store.request / "request.json", request | more)
     write_bytes(store.request / "panel.parquet", panel_bytes(make_panel(120)))

@@ -44,6 +44,16 @@ def test_first_week_asks_for_a_first_fit_without_a_basis(store):
     assert sorted(p.name for p in store.request.iterdir()) == ["panel.parquet", "request.json"]
 
 
+def test_a_planned_spend_and_what_an_alarm_suspects_go_into_the_request(store):
+    write_week(store, make_panel(FITTED_WEEKS))
+    planned = make_panel(FITTED_WEEKS + 2).iloc[-2:].assign(target=float("nan"))
+    planned.to_parquet(store.validated / "plan.parquet")
+    monitor.run(store, make_params())
+    decide.run(store, make_params())
+    assert read_panel(store.request / "plan.parquet")["spend.tv"].tolist() == planned["spend.tv"].tolist()
+    assert read_json(store.request / "request.json")["suspects"] == []
+
+
 def test_quiet_week_keeps_the_old_request_byte_for_byte(store):
     play(store, make_panel(FITTED_WEEKS))
     copy_folder(store.request, store.before / "request")

@@ -38,6 +38,8 @@ def test_first_fit_says_why_there_is_no_overlap(store):
     record = evaluate.run(store, make_params())
     assert record["values"]["champion_overlap_min"] is None
     assert "no champion" in record["not_applicable"]["champion_overlap_min"]
+    assert "no other version" in record["not_applicable"]["champion_plan_regret_share"]
+    assert record["values"]["regret_per_week"] > 0
 
 
 def test_roas_is_contribution_over_spend_of_the_last_year(store):
@@ -49,6 +51,36 @@ def test_roas_is_contribution_over_spend_of_the_last_year(store):
     assert rows["tv", "challenger"]["mean"] == pytest.approx(expected, rel=0.02)
     assert rows["tv", "challenger"]["low"] < expected < rows["tv", "challenger"]["high"]
     assert ("tv", "champion") in rows
+
+
+def test_regret_of_the_present_plan_is_the_gain_of_moving_money_to_the_better_channel(store):
+    write_fit(store, request(store, champion=True))
+    record = evaluate.run(store, make_params())
+    rows = {row["channel"]: row for row in record["budget"]["channels"]}
+    panel = make_panel(FITTED_WEEKS + 1).iloc[-13:]
+
+    def worth(channel, coefficient, factor):
+        return (coefficient * np.log1p(panel[f"spend.{channel}"] * factor / 300) * 100).mean()
+
+    moved = {name: row["best_spend"] / row["spend"] for name, row in rows.items()}
+    gain = sum(worth(c, b, moved[c]) - worth(c, b, 1.0) for c, b in (("tv", 0.8), ("search", 1.2)))
+    assert moved["search"] > 1.0 > moved["tv"]
+    assert record["values"]["regret_per_week"] == pytest.approx(gain, abs=0.2)
+    assert record["values"]["champion_plan_regret_per_week"] == pytest.approx(0.0, abs=0.05)
+    assert record["metrics"]["regret_share"] > 0
+    curves = pd.read_csv(store.evaluated / "curves.csv")
+    assert set(curves["version"]) == {"champion", "challenger"} and set(curves["channel"]) == {"tv", "search"}
+
+
+def test_a_plan_that_came_with_the_request_is_the_one_that_is_judged(store):
+    asked = request(store, champion=True)
+    last = make_panel(FITTED_WEEKS + 1).iloc[-4:]
+    planned = last.assign(week=last["week"] + pd.Timedelta(weeks=4), target=np.nan, **{"spend.tv": 50.0})
+    planned.to_parquet(store.request / "plan.parquet")
+    write_fit(store, asked)
+    budget = evaluate.run(store, make_params())["budget"]
+    assert budget["source"] == "the 4 planned weeks"
+    assert {row["channel"]: row["spend"] for row in budget["channels"]}["tv"] == 50.0
 
 
 def test_tables_have_one_row_per_week_and_component(store):
@@ -65,7 +97,7 @@ def test_nothing_requested_still_writes_every_file(store):
     write_json(store.request / "request.json", {"id": None, "status": "nothing requested"})
     record = evaluate.run(store, make_params())
     assert record["status"] == "nothing requested" and record["values"] == {}
-    names = ["contributions.csv", "evaluation.json", "holdout.csv", "ppc.csv"]
+    names = ["contributions.csv", "curves.csv", "evaluation.json", "holdout.csv", "ppc.csv"]
     assert sorted(p.name for p in store.evaluated.iterdir()) == names
     assert read_json(store.out / "evaluation.json") == {}
 
@@ -83,7 +115,7 @@ def test_champion_with_inputs_that_are_gone_is_still_compared(store):
     champion = read_json(store.request / "champion.json")
     write_fit(store, asked)
     fit = read_json(store.fit / "fit.json")
-    contributions, why = evaluate._champion_contributions(store, panel, 100)
+    contributions, _, why = evaluate._champion(store, panel, 100)
     assert why == "" and "tv" in contributions["component"].to_numpy()
     assert champion["basis"] == fit["basis"]
 

@@ -204,6 +204,8 @@ class EvaluationParams(_Strict):
     holdout_weeks: Annotated[int, Field(ge=1)]
     season_weeks: Annotated[int, Field(ge=1)]
     draws: Annotated[int, Field(ge=100)]
+    plan_weeks: Annotated[int, Field(ge=1)]
+    plan_max_change: Annotated[float, Field(gt=0.0, le=1.0)]
     seed: Count
 
 

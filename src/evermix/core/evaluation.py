@@ -12,6 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from evermix.core import diagnostics
+from evermix.core.budget import CURVES, BudgetReview
 from evermix.core.predictive import Predictive
 
 HOLDOUT = (
@@ -39,12 +40,15 @@ class Challenger:
         Dims (draw, week, geo, component), target units.
     convergence : mapping
         Diagnostics of the fit; None where one is not finite.
+    budget : BudgetReview
+        What it says of the present plan.
     """
 
     predictive: Predictive
     early_predictive: Predictive | None
     contributions: xr.DataArray
     convergence: Mapping[str, Any]
+    budget: BudgetReview
 
 
 @dataclass(frozen=True)
@@ -56,14 +60,15 @@ class Evaluation:
     contributions: pd.DataFrame
     ppc: pd.DataFrame
     holdout: pd.DataFrame
+    curves: pd.DataFrame
 
 
 def nothing_requested() -> Evaluation:
     """Return the evaluation of no request: no values, and tables with a header and no rows."""
-    record: dict[str, Any] = {"status": "nothing requested", "request": None, "roas": [], "totals": {}}
+    record: dict[str, Any] = {"status": "nothing requested", "request": None, "roas": [], "totals": {}, "budget": None}
     record |= {name: {} for name in ("values", "not_applicable", "notes", "metrics")}
     intervals = ["week", "geo", "observed", "mean", "low_50", "high_50", "low_90", "high_90"]
-    headers = (["week", "geo", "component", "mean"], intervals, [*intervals, "seasonal_naive", "ridge"])
+    headers = (["week", "geo", "component", "mean"], intervals, [*intervals, "seasonal_naive", "ridge"], CURVES)
     return Evaluation(record, {}, *(pd.DataFrame(columns=header) for header in headers))
 
 
@@ -109,6 +114,9 @@ def evaluate_challenger(
         {name: value for name, value in diagnostics.recent_spend(panel).items() if name in channels},
     )
     values |= skill | {"champion_overlap_min": diagnostics.champion_overlap(table, channels)}
+    values |= challenger.budget.values
+    if champion is not None or request["champion"] is None or not challenger.budget.values:
+        not_applicable |= challenger.budget.not_applicable
     if not channels:
         not_applicable["champion_overlap_min"] = "the model has no channels"
     elif request["champion"] is None:
@@ -126,10 +134,12 @@ def evaluate_challenger(
         "notes": notes,
         "metrics": metrics,
         "roas": roas,
+        "budget": challenger.budget.record,
         "totals": {str(name): diagnostics.finite_values(dict(table.loc[name])) for name in table.index},
     }
     weekly = diagnostics.weekly_contributions(challenger.contributions)
-    return Evaluation(record, metrics, weekly, diagnostics.interval_table(inside, rows), holdout)
+    fitted = diagnostics.interval_table(inside, rows)
+    return Evaluation(record, metrics, weekly, fitted, holdout, challenger.budget.curves)
 
 
 def _skill(

@@ -6,6 +6,7 @@ from typing import Any
 
 from evermix.config import ModelParams
 from evermix.core.decide import build_request, decide_week, pending_question, refused_rules, request_id
+from evermix.core.experiment import suspects_of
 from evermix.engines.sources import panel_bytes, read_panel
 from evermix.engines.store import Store, copy_folder, fresh_folder, read_json, write_bytes, write_json
 from evermix.errors import StoreError
@@ -51,6 +52,11 @@ def read_champion(store: Store) -> VersionFile | None:
     return VersionFile.model_validate(read_json(path)) if path.is_file() else None
 
 
+def _alarm(store: Store) -> dict[str, Any]:
+    path = store.monitored / "alarm.json"
+    return dict(read_json(path)) if path.is_file() else {"suspects": []}
+
+
 def _faults(report: ValidationReport) -> list[str]:
     """Return the first faults in words, and how many more there are; the report has them all."""
     shown = [f"{fault.rule}: {fault.where}: {fault.what}, got {fault.value}" for fault in report.faults[:3]]
@@ -77,7 +83,11 @@ def _write_request(store: Store, decision: Decision, params: ModelParams, champi
     if panel is None:
         raise StoreError(f"{store.validated / 'panel.parquet'}: not there. Run validate again.")
     request, training = build_request(decision, params, panel, champion)
+    request["suspects"] = suspects_of(decision.rules, _alarm(store))
     files = {"panel.parquet": panel_bytes(training)}
+    planned = read_panel(store.validated / "plan.parquet")
+    if planned is not None:
+        files["plan.parquet"] = panel_bytes(planned[list(training.columns)])
     if champion is not None:
         files["champion.json"] = (store.before / "champion.json").read_bytes()
         files["champion.nc"] = (store.before / "base.nc").read_bytes()
