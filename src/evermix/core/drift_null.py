@@ -55,8 +55,8 @@ class Memory(NamedTuple):
     slopes: Floats
     covariance: Floats
     last: Floats
-    lag: Floats
-    weeks: Floats
+    lag: Ints
+    weeks: Ints
 
     @property
     def phi(self) -> Floats:
@@ -75,29 +75,43 @@ def learn_memory(series: Series, design: Floats) -> Memory:
     five season terms brings to an autocorrelation; a gap of ``k`` weeks is one innovation with memory ``phi ** k``.
     """
     n = series.n_reference
-    rows = [_learn_one(x[:n], on[:n], design[:n]) for x, on in zip(series.values, series.on, strict=True)]
-    weight, variance, slopes, covariance, last, lag, weeks = map(np.array, zip(*rows, strict=True))
-    at = np.abs(PHI - (weight @ PHI)[:, None]).argmin(axis=1)
-    return Memory(at, weight, variance, slopes, covariance, last, lag, weeks)
+    parts: dict[bytes, list[int]] = {}
+    for row, on in enumerate(series.on[:, :n]):
+        parts.setdefault(on.tobytes(), []).append(row)
+    order = np.argsort([row for rows in parts.values() for row in rows])
+    learnt = [_learn_alike(series.values[rows, :n], series.on[rows[0], :n], design[:n]) for rows in parts.values()]
+    weight, *rest = (np.concatenate(values)[order] for values in zip(*learnt, strict=True))
+    return Memory(np.abs(PHI - (weight @ PHI)[:, None]).argmin(axis=1), weight, *rest)
 
 
-def _learn_one(x: Floats, on: Bools, design: Floats) -> tuple[Any, ...]:
-    week = np.flatnonzero(on)
-    both = np.column_stack([design[week], x[week]])
+def _learn_alike(x: Floats, on: Bools, design: Floats) -> tuple[Any, ...]:
+    """Return the fields of ``Memory`` from ``weight`` on, for series that are on in the same weeks."""
+    week, terms, rows = np.flatnonzero(on), design.shape[1], len(x)
+    both = np.column_stack([design[week], x[:, week].T])
     memory = PHI[:, None] ** np.diff(week)
     spread = np.sqrt((1 - memory**2) / (1 - PHI[:, None] ** 2))
+    first = both[None, :1] * np.sqrt(1 - PHI**2)[:, None, None]
     later = (both[None, 1:] - memory[..., None] * both[None, :-1]) / spread[..., None]
-    first = both[0] * np.sqrt(1 - PHI[:, None] ** 2)
-    gram = np.swapaxes(later, 1, 2) @ later + first[:, :, None] * first[:, None, :]
+    white = np.concatenate([first, later], axis=1)
+    gram = np.swapaxes(white[..., :terms], 1, 2) @ white
     # The tiny ridge keeps a column that was only on in some seasons solvable.
-    inverse = np.linalg.inv(gram[:, :-1, :-1] + 1e-6 * np.eye(design.shape[1]))
-    slopes = (inverse @ gram[:, :-1, -1:])[..., 0]
-    free = week.size - design.shape[1]
-    residual = np.maximum(gram[:, -1, -1] - (slopes * gram[:, :-1, -1]).sum(axis=1), 1e-300)
+    inverse = np.linalg.inv(gram[..., :terms] + 1e-6 * np.eye(terms))
+    slopes = inverse @ gram[..., terms:]
+    free = week.size - terms
+    explained = (slopes * gram[..., terms:]).sum(axis=1)
+    residual = np.maximum((white[..., terms:] ** 2).sum(axis=1) - explained, 1e-300).T
     log_weight = 0.5 * (np.log1p(-(PHI**2)) + np.linalg.slogdet(inverse)[1] - free * np.log(residual))
     log_weight -= np.log(spread).sum(axis=1)
-    weight = np.exp(log_weight - log_weight.max())
-    return weight / weight.sum(), residual / free, slopes, inverse, x[week[-1]], on.size - week[-1], week.size
+    weight = np.exp(log_weight - log_weight.max(axis=1, keepdims=True))
+    return (
+        weight / weight.sum(axis=1, keepdims=True),
+        residual / free,
+        slopes.transpose(2, 0, 1),
+        np.broadcast_to(inverse, (rows, *inverse.shape)),
+        x[:, week[-1]],
+        np.full(rows, on.size - week[-1]),
+        np.full(rows, week.size),
+    )
 
 
 class Null(NamedTuple):
@@ -114,9 +128,9 @@ def surprises(series: Series, memory: Memory, design: Floats, weeks: slice) -> I
     apart = distances(series, memory, design) / np.sqrt(memory.estimate(memory.variance))[:, None]
     rows = np.arange(len(apart))
     if weeks.start:
-        last, lag = apart[rows, series.n_reference - memory.lag.astype(int)], memory.lag
+        last, lag = apart[rows, series.n_reference - memory.lag], memory.lag
     else:
-        last, lag = np.zeros(len(apart)), np.ones(len(apart))
+        last, lag = np.zeros(len(apart)), np.ones(len(apart), int)
     return follow(apart[:, weeks], series.on[:, weeks], memory.phi, last, lag)
 
 
@@ -127,11 +141,13 @@ def distances(series: Series, memory: Memory, design: Floats) -> Floats:
 
 
 def judge(found: Innovations, series: Series, memory: Memory, design: Floats, clip: Floats) -> Floats:
-    """Return (..., series, window, week): the scan of innovations after the reference, outliers cut."""
-    cut = found._replace(surprise=np.clip(found.surprise, -clip[:, None], clip[:, None]))
-    after = slice(series.n_reference, series.n_reference + cut.surprise.shape[-1])
-    variance = season_variance(memory.estimate(memory.covariance), design[after])
-    return scan(cut, variance)
+    """Return (series, window, week): the scan of innovations after the reference, outliers cut."""
+    after = slice(series.n_reference, series.n_reference + found.surprise.shape[-1])
+    return scan(_cut(found, clip), season_variance(memory.estimate(memory.covariance), design[after]))
+
+
+def _cut(found: Innovations, clip: Floats) -> Innovations:
+    return found._replace(surprise=np.clip(found.surprise, -clip[:, None], clip[:, None]))
 
 
 def quiet_limits(
@@ -150,24 +166,36 @@ def quiet_limits(
     past = surprises(series, memory, design, slice(0, n))
     tails = tail_weights(past)
     clip = np.exp(tails @ np.log(CLIP_AT))
-    on = _simulate_activity(series, years, rng)
-    shocks = _simulate_shocks(past, tails, years, rng)
-    found = _simulate_surprises(series, memory, design, on, shocks, rng)
-    tops = [np.abs(judge(found, series, memory, design, clip)).max(axis=-1)]
-    for row, (_, aspect) in enumerate(series.names):
-        if aspect == "level" and series.names[row][0] in series.switched:
-            tops.append(activity_scan(on[:, row], series.on[row, :n]).max(axis=-1)[:, None])
-    fisher = pair_correlations(found.surprise[:, _levels(series)])
+    values, last = _simulate_values(series, memory, design, _simulate_shocks(past, tails, years, rng), rng)
+    variance = season_variance(memory.estimate(memory.covariance), design[n:])
+    switches = _simulate_switches(series, years, rng)
+    surprise = np.empty_like(values)
+    top = np.zeros((years, len(series.names) + len(series.switched) + 1, len(WINDOWS)))
+    for rows, on in _by_steadiness(series, switches):
+        found = follow(values[:, rows], on, memory.phi[rows], last[rows], memory.lag[rows])
+        surprise[:, rows] = found.surprise
+        top[:, rows] = np.abs(scan(_cut(found, clip[rows]), variance[rows])).max(axis=-1)
+    for place, column in enumerate(series.switched):
+        row = series.names.index((column, "level"))
+        top[:, len(series.names) + place] = activity_scan(switches[row], series.on[row, :n]).max(axis=-1)
+    fisher = pair_correlations(surprise[:, _levels(series)])
     centre, spread = fisher.mean(axis=(0, 2)), np.maximum(fisher.std(axis=(0, 2)), 1e-12)
-    last = np.zeros((years, 1, len(WINDOWS)))
-    if fisher.shape[1]:
-        last[:, 0, -1] = (np.abs(fisher - centre[:, None]) / spread[:, None]).max(axis=(1, 2))
-    top = np.concatenate([*tops, last], axis=1)
+    if centre.size:
+        top[:, -1, -1] = (np.abs(fisher - centre[:, None]) / spread[:, None]).max(axis=(1, 2))
     # A window that no quiet year passes in any way is not asked: it holds no limit.
     own = np.quantile(top, OWN_QUANTILE, axis=0)
     own = np.where(own > 0.0, own, np.inf)
     worst = np.quantile((top / own).max(axis=(1, 2)), 1 - rate, method="higher")
     return Null(own * worst, clip, centre, spread)
+
+
+def _by_steadiness(series: Series, switches: dict[int, Bools]) -> list[tuple[Ints, Bools]]:
+    """Return rows that are always on, and those that are not, with their on weeks after the reference."""
+    switched = np.array(sorted(switches), int)
+    steady = np.setdiff1d(np.arange(len(series.names)), switched)
+    always = np.ones((steady.size, LOOKS), bool)
+    parts = [(steady, always)] if steady.size else []
+    return parts + ([(switched, np.stack([switches[row] for row in switched], axis=1))] if switched.size else [])
 
 
 def correlation_shift(found: Innovations, series: Series, null: Null) -> tuple[Floats, Ints]:
@@ -216,51 +244,53 @@ def _simulate_shocks(past: Innovations, tails: Floats, years: int, rng: np.rando
     wishart[:, np.arange(rows), np.arange(rows)] = np.sqrt(rng.chisquare(n - np.arange(rows), (years, rows)))
     mixing = root @ wishart
     mixing /= np.sqrt((mixing**2).sum(axis=2, keepdims=True))
-    normal = mixing @ rng.standard_normal((years, rows, LOOKS))
+    normal = mixing.astype(np.float32) @ rng.standard_normal((years, rows, LOOKS), dtype=np.float32)
     drawn = (np.cumsum(tails, axis=1) < rng.random((years, rows, 1))).sum(axis=2).clip(max=TAILS.size - 1)
-    freedom = TAILS[drawn][..., None]
-    return np.asarray(normal / np.sqrt(rng.standard_gamma(freedom / 2, normal.shape) / (freedom / 2 - 1)))
+    half = (TAILS[drawn][..., None] / 2).astype(np.float32)
+    return np.asarray(normal / np.sqrt(rng.standard_gamma(half, normal.shape, dtype=np.float32) / (half - 1)))
 
 
-def _simulate_surprises(
-    series: Series, memory: Memory, design: Floats, on: Bools, shocks: Floats, rng: np.random.Generator
-) -> Innovations:
-    """Return the innovations of the simulated years as the reference's estimates see them."""
+def _simulate_values(
+    series: Series, memory: Memory, design: Floats, shocks: Floats, rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """Return (year, series, week) of distances from the estimated season, and the last one before: (series,).
+
+    In estimated innovation sd; each year has a memory, a scale and a season of its own.
+    """
     years, rows, looks = shocks.shape
-    n, terms = series.n_reference, design.shape[1]
+    n, terms, row = series.n_reference, design.shape[1], np.arange(rows)
     grid = (np.cumsum(memory.weight, axis=1) < rng.random((years, rows, 1))).sum(axis=2).clip(max=PHI.size - 1)
-    row = np.arange(rows)
     free = memory.weeks - terms
-    scale = np.sqrt(memory.variance[row, grid] * free / rng.chisquare(free, (years, rows)))
+    estimated_sd = np.sqrt(memory.estimate(memory.variance))
+    scale = np.sqrt(memory.variance[row, grid] * free / rng.chisquare(free, (years, rows))) / estimated_sd
     root = np.linalg.cholesky(memory.covariance)[row, grid]
     away = (root @ rng.standard_normal((years, rows, terms, 1)))[..., 0] * scale[..., None]
-    season = (memory.slopes[row, grid] + away - memory.estimate(memory.slopes)) @ design.T
-    estimated = memory.estimate(memory.slopes) @ design.T
-    at = n - memory.lag.astype(int)
-    last = memory.last - estimated[row, at]
-    level, gone, phi = last - season[:, row, at], memory.lag, PHI[grid]
-    values = np.empty((years, rows, looks))
+    slopes = memory.estimate(memory.slopes)
+    away += (memory.slopes[row, grid] - slopes) / estimated_sd[:, None]
+    last_design = design[n - memory.lag]
+    last = (memory.last - (slopes * last_design).sum(axis=1)) / estimated_sd
+    level, gone, phi = last - (away * last_design).sum(axis=2), memory.lag, PHI[grid]
+    values = (away @ design[n:].T).astype(np.float32)
     for t in range(looks):
         kept = phi**gone
         level = kept * level + scale * np.sqrt((1 - kept**2) / (1 - phi**2)) * shocks[..., t]
-        values[..., t] = level + season[..., n + t]
-        gone = np.ones(rows)
-    sd = np.sqrt(memory.estimate(memory.variance))
-    return follow(values / sd[:, None], on, memory.phi, last / sd, memory.lag)
+        values[..., t] += level
+        gone = np.ones(rows, int)
+    return values, last
 
 
-def _simulate_activity(series: Series, years: int, rng: np.random.Generator) -> Bools:
-    """Return (year, series, week) on and off: Markov chains whose chances are drawn with their uncertainty."""
-    n = series.n_reference
-    out = np.ones((years, len(series.names), LOOKS), bool)
-    for row in np.flatnonzero(~series.on[:, :n].all(axis=1)):
-        past = series.on[row, :n]
+def _simulate_switches(series: Series, years: int, rng: np.random.Generator) -> dict[int, Bools]:
+    """Return (year, week) on and off for each row that was ever off: Markov chains with uncertain chances."""
+    out = {}
+    for row in np.flatnonzero(~series.on[:, : series.n_reference].all(axis=1)):
+        past = series.on[row, : series.n_reference]
         was, now = past[:-1], past[1:]
         stays_on = rng.beta((was & now).sum() + 0.5, (was & ~now).sum() + 0.5, years)
         turns_on = rng.beta((~was & now).sum() + 0.5, (~was & ~now).sum() + 0.5, years)
-        state = np.full(years, past[-1])
-        luck = rng.random((LOOKS, years))
+        luck, state = rng.random((LOOKS, years)), np.full(years, past[-1])
+        found = np.empty((years, LOOKS), bool)
         for t in range(LOOKS):
             state = luck[t] < np.where(state, stays_on, turns_on)
-            out[:, row, t] = state
+            found[:, t] = state
+        out[int(row)] = found
     return out

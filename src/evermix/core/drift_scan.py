@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evermix.core.drift_series import Bools, Floats
+from evermix.core.drift_series import Bools, Floats, Ints
 
 WINDOWS = (4, 8, 13, 26)  # weeks since a shift may have begun; fewer than a month are an outlier, not a drift
 MIN_WEEKS = 4  # a window in which a channel was on in fewer weeks says nothing of its level
@@ -20,14 +20,17 @@ CORRELATION_WINDOW = 26
 
 
 class Innovations(NamedTuple):
-    """Each week's surprise, and the share of a shift that it shows; shape (..., series, week), 0 where off."""
+    """Each week's surprise, and the share of a shift that it shows; 0 where off.
+
+    ``surprise`` is (..., series, week); the shares have the shape of the on weeks.
+    """
 
     surprise: Floats  # in innovation sd
     begins: Floats  # by which a shift of one sd that begins in this week moves it
     goes_on: Floats  # by which one that began before moves it
 
 
-def follow(apart: Floats, on: Bools, phi: Floats, last: Floats, lag: Floats) -> Innovations:
+def follow(apart: Floats, on: Bools, phi: Floats, last: Floats, lag: Ints) -> Innovations:
     """Return what each week says beyond what the last active week foretold.
 
     Parameters
@@ -36,10 +39,12 @@ def follow(apart: Floats, on: Bools, phi: Floats, last: Floats, lag: Floats) -> 
         Distances from the season in innovation sd.
     phi : ndarray (series,)
         Lag-1 autocorrelation, below 1; over ``k`` weeks without activity it is ``phi ** k``.
-    last, lag : ndarray (..., series)
+    on : ndarray (..., series, week)
+        Without the leading dimensions where they do not matter.
+    last, lag : ndarray (series,)
         The last active distance before the first week, and how many weeks before it lies.
     """
-    out = Innovations(*(np.zeros(np.broadcast_shapes(apart.shape, on.shape)) for _ in range(3)))
+    out = Innovations(np.zeros_like(apart), *(np.zeros(on.shape, apart.dtype) for _ in range(2)))
     for t in range(apart.shape[-1]):
         memory = phi**lag
         spread = np.sqrt((1 - memory**2) / (1 - phi**2))
@@ -48,7 +53,7 @@ def follow(apart: Floats, on: Bools, phi: Floats, last: Floats, lag: Floats) -> 
         out.begins[..., t] = np.where(active, 1 / spread, 0.0)
         out.goes_on[..., t] = np.where(active, (1 - memory) / spread, 0.0)
         last = np.where(active, apart[..., t], last)
-        lag = np.where(active, 1.0, lag + 1.0)
+        lag = np.where(active, 1, lag + 1)
     return out
 
 
@@ -61,27 +66,26 @@ def scan(found: Innovations, season_variance: Floats) -> Floats:
         Of the season's mean over each window, in innovation variances: what the reference leaves unknown.
     """
     surprise, begins, goes_on = found
-    jump = _first_in_window((begins - goes_on) * surprise, begins > 0)
-    extra = _first_in_window(begins**2 - goes_on**2, begins > 0)
-    weeks = surprise.shape[-1]
-    out = np.zeros((*surprise.shape[:-1], len(WINDOWS), weeks))
+    on, weeks = begins > 0, surprise.shape[-1]
+    jump = _first_in_window((begins - goes_on) * surprise, on)
+    extra = _first_in_window(begins**2 - goes_on**2, on)
+    out = np.zeros((*surprise.shape[:-1], len(WINDOWS), weeks), surprise.dtype)
     for i, width in enumerate(w for w in WINDOWS if w <= weeks):
         begun = slice(0, weeks - width + 1)
-        information = window_sums(goes_on**2, width) + extra[..., begun]
         score = window_sums(goes_on * surprise, width) + jump[..., begun]
-        enough = window_sums((begins > 0).astype(float), width) >= MIN_WEEKS
-        information = np.where(enough, information, 1.0)
+        information = np.maximum(window_sums(goes_on**2, width) + extra[..., begun], 1e-12)
         error = np.sqrt(1 / information + season_variance[:, i, width - 1 :])
-        out[..., i, width - 1 :] = np.where(enough, score / information / error, 0.0)
+        enough = window_sums(on.astype(surprise.dtype), width) >= MIN_WEEKS
+        out[..., i, width - 1 :] = score * np.where(enough, 1 / (information * error), 0.0).astype(surprise.dtype)
     return out
 
 
 def window_sums(values: Floats, width: int) -> Floats:
     """Return (..., week - width + 1): the sum of each ``width`` weeks in a row."""
     total = np.cumsum(values, axis=-1)
-    return np.asarray(
-        total[..., width - 1 :] - np.concatenate([np.zeros((*total.shape[:-1], 1)), total[..., :-width]], axis=-1)
-    )
+    sums = total[..., width - 1 :].copy()
+    sums[..., 1:] -= total[..., :-width]
+    return sums
 
 
 def season_variance(covariance: Floats, design: Floats) -> Floats:
@@ -150,6 +154,8 @@ def pair_correlations(surprise: Floats) -> Floats:
 
 def _first_in_window(values: Floats, on: Bools) -> Floats:
     """Return (..., week): the value of the next active week, this one included."""
+    if on.all():
+        return values
     out = values.copy()
     for t in range(values.shape[-1] - 2, -1, -1):
         out[..., t] = np.where(on[..., t], values[..., t], out[..., t + 1])
