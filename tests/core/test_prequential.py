@@ -62,15 +62,15 @@ def test_weeks_count_in_order_of_arrival():
 
 
 def test_reset_drops_the_weeks_up_to_it():
-    log = [score("2024-01-01", 6.0), score("2024-01-08", 1.0)]
-    assert pq.surprise(log, [], 0.5, None)["surprise.cusum"] == pytest.approx(6.0)
+    log = [score("2024-01-01", 2.5), score("2024-01-08", 1.0)]
+    assert pq.surprise(log, [], 0.5, None)["surprise.cusum"] == pytest.approx(2.5)
     assert pq.surprise(log, [], 0.5, "2024-01-01")["surprise.cusum"] == pytest.approx(0.5)
 
 
 def test_several_weeks_in_one_delivery_count_by_their_highest_point():
-    new = [score("2024-01-01", 6.0, as_of="2024-01-22"), score("2024-01-08", -4.0, as_of="2024-01-22")]
+    new = [score("2024-01-01", 6.0, as_of="2024-01-22"), score("2024-01-08", -2.0, as_of="2024-01-22")]
     seen = pq.surprise([], new, 0.5, None)
-    assert seen == {"surprise.max_abs_z": 6.0, "surprise.cusum": 5.5, "surprise.weeks_scored": 2.0}
+    assert seen == {"surprise.max_abs_z": 6.0, "surprise.cusum": 2.5, "surprise.weeks_scored": 2.0}
 
 
 def test_scores_of_one_normal_draw_are_the_textbook_ones():
@@ -128,3 +128,8 @@ def test_new_geo_is_named_and_not_scored():
     now = rows([1.0, 2.0], geos=("a", "b"))
     _, missing = pq.complete_inputs(now, rows([1.0], geos=("a",)), columns)
     assert missing == ["geo b"]
+
+
+def test_one_outlier_moves_the_cusum_by_no_more_than_three_sd():
+    assert pq.cusum(np.array([9.0]), 0.5).tolist() == [2.5]
+    assert pq.cusum(np.array([9.0, 0.0, 9.0]), 0.5).tolist() == [2.5, 2.0, 4.5]

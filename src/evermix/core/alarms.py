@@ -28,12 +28,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from evermix.core.prequential import MAX_SD
 from evermix.records import Record
 
 Floats = NDArray[np.float64]
 
-# One week may say no more than this many sd: a single outlier is a rule of its own, not a change that lasts.
-MAX_SD = 3.0
 # The size of a change of level that is looked for, in noise sd. Tried on simulated years: of 0.8 to 1.3 it sees a
 # change of 1.0 best; larger ones are seen as fast by the CUSUM, and looking for them here costs power.
 LEVEL_SIZES = (-0.9, 0.9)

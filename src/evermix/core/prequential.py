@@ -19,6 +19,8 @@ from evermix.core.predictive import Predictive
 from evermix.errors import FitError
 from evermix.records import Score
 
+# One week may say no more than this many sd about a change that lasts.
+MAX_SD = 3.0
 # z of a PIT at the clip is 7: far beyond any rule's threshold, and still a finite number.
 PIT_CLIP = 1e-12
 
@@ -99,7 +101,8 @@ def weekly_z(log: Sequence[Score], reset_after: str | None) -> pd.Series:
 def cusum(z: NDArray[np.float64], slack: float) -> NDArray[np.float64]:
     """Return the two-sided CUSUM after each value (Page 1954): the larger of the upward and the downward sum.
 
-    S+ = max(0, S+ + z - k), S- = max(0, S- - z - k), both from 0.
+    S+ = max(0, S+ + z - k), S- = max(0, S- - z - k), both from 0, with z cut off at `MAX_SD`: one outlier, for which
+    there is a rule of its own, shall not pass for a level that has moved.
 
     Parameters
     ----------
@@ -110,7 +113,7 @@ def cusum(z: NDArray[np.float64], slack: float) -> NDArray[np.float64]:
     """
     up = down = 0.0
     path = np.empty(len(z))
-    for i, value in enumerate(z):
+    for i, value in enumerate(np.clip(z, -MAX_SD, MAX_SD)):
         up = max(0.0, up + value - slack)
         down = max(0.0, down - value - slack)
         path[i] = max(up, down)
