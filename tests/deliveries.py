@@ -14,7 +14,7 @@ PROJECT = Path(__file__).parents[1]
 FIRST = date(2024, 1, 1)
 WEEKS = 60
 AS_OF = date(2025, 2, 17)  # the sixtieth Monday
-OPTIONAL = ("personal_data_allowed", "max_rewritten_share")
+OPTIONAL = ("personal_data_allowed", "max_rewritten_share", "tracked")
 CHANNELS = {
     "tv": {"spend": "tv_spend", "exposure": None, "launched": None},
     "search": {"spend": "search_spend", "exposure": "search_clicks", "launched": None},

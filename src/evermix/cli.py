@@ -107,6 +107,10 @@ def _add_look(add: Callable[..., Any]) -> None:
     add("history", "show what every decided week did and why", do.history, "any")
     add("rules", "show how often each rule fired, what it decided, and how many fits a year it costs", do.rules, "any")
     add("evidence", "list the evidence that a rule in params may ask, with unit and meaning", do.evidence)
+    c = add(
+        "quality", "show each quality series of a delivery, its limits and what lies outside them", do.quality, "any"
+    )
+    c.add_argument("--as-of", help="Monday of a closed week (default: the last one)")
     c = add("status", "show champion, freshness and pending approval of every model", do.status, "any")
     c.add_argument("--no-registry", action="store_true", help="do not compare with MLflow, which saves its import")
     add("metrics", "print the health of every model and of the platform as Prometheus reads it", do.metrics, "any")

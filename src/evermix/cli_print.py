@@ -6,6 +6,7 @@ import argparse
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import date
 from typing import Any
@@ -174,6 +175,42 @@ def evidence_text(known: dict[str, dict[str, str]]) -> str:
     """Return what a rule may ask as a table."""
     rows = [[name, about["unit"], about["lasts"], about["meaning"]] for name, about in known.items()]
     return table(["evidence", "unit", "lasts", "meaning"], rows)
+
+
+def quality_text(models: list[dict[str, Any]]) -> str:
+    """Return per model the series of its last delivery, those outside their limits first."""
+    return "\n\n".join(_quality_of(model) for model in models)
+
+
+def _quality_of(told: dict[str, Any]) -> str:
+    if told["as_of"] is None:
+        return (
+            f"{told['model']}: no quality was recorded yet. Run `evermix week --model {told['model']} --as-of MONDAY`."
+        )
+    points = sorted(told["points"], key=lambda point: not point["outside"])
+    often = Counter((p["measure"], p["column"]) for p in told["series"] if p["outside"])
+    rows = [
+        [
+            "outside" if p["outside"] else None,
+            p["measure"],
+            p["column"],
+            _short(p["value"]),
+            _short(p["low"]),
+            _short(p["high"]),
+            p["limit"],
+            p["weeks"],
+            often[p["measure"], p["column"]],
+        ]
+        for p in points
+    ]
+    refused = "" if points[0]["accepted"] else ", refused"
+    head = f"{told['model']} {told['as_of']}: delivery {points[0]['delivery']}{refused}"
+    columns = ["", "measure", "column", "value", "low", "high", "limit", "past", "ever outside"]
+    return f"{head}\n{table(columns, rows)}"
+
+
+def _short(value: float | None) -> str | None:
+    return None if value is None else f"{value:.4g}"
 
 
 def status_text(models: list[dict[str, Any]]) -> str:

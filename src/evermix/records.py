@@ -102,6 +102,26 @@ class Seen(Record):
         return f"{self.evidence} = {seen}, limit {self.op} {_short(self.value)}"
 
 
+class QualityPoint(Record):
+    """One measure of one delivery's quality, and the limits that its past sets it.
+
+    ``limit``: ``spread`` or ``worst`` of its past, ``none`` (the contract allows none), ``too few weeks`` or
+    ``not measured``; ``weeks`` are those of the past that it comes from.
+    """
+
+    as_of: str
+    delivery: int
+    accepted: bool
+    measure: str
+    column: str
+    value: float | None
+    low: float | None
+    high: float | None
+    weeks: int
+    limit: str
+    outside: bool
+
+
 class RuleOutcome(Seen):
     """A rule of the decision table, with the numbers it saw.
 

@@ -15,8 +15,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from core import ledgers
 from receiver import receiver
-from stages.histories import ROOT, keep_delivery, keep_ledger, make_env
+from stages.histories import ROOT, keep_delivery, keep_ledger, make_env, quality_point
 
+from evermix.core.quality_record import append_points, to_text
 from evermix.engines.telemetry import METRICS
 from evermix.errors import ConfigError
 from evermix.stages import metrics
@@ -60,7 +61,8 @@ def home(tmp_path):
     env = make_env(tmp_path, ROUTES + ROUTE)
     rules = [ledgers.rule("broken_contract", "critical", decision="quarantine")]
     events = ledgers.decision(ledgers.first_weeks(), "2026-01-19", "quarantine", rules=rules)
-    keep_ledger(env, "brand", events, CHAMPION)
+    record = append_points(to_text([quality_point("2026-01-12", True)]), to_text([quality_point("2026-01-19", False)]))
+    keep_ledger(env, "brand", events, CHAMPION, record)
     keep_delivery(env, "brand", "2026-01-05", "2026-01-12", "2026-01-19")
     return env
 
@@ -79,6 +81,8 @@ def test_a_models_numbers_come_from_its_history(home):
     assert seen["evermix_model_quarantined", "brand"] == 1.0
     assert seen["evermix_model_last_data_week_seconds", "brand"] == datetime(2026, 1, 19, tzinfo=UTC).timestamp()
     assert seen["evermix_model_overdue", "brand", "quarantine_overdue"] == 0.0
+    assert seen["evermix_model_quality", "brand", "freshness_days", "all"] == 9.0
+    assert seen["evermix_model_quality_outside", "brand", "freshness_days", "all"] == 0.0
     # The quarantine is critical, and nobody listens at the route's port.
     assert seen["evermix_model_alerts_undelivered", "brand"] == 1.0
     assert seen["evermix_model_ledger_events", "demand"] == 0.0

@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from stages.histories import quality_point
 from stages.world import (
     COLUMNS,
     FITTED_WEEKS,
@@ -15,7 +16,8 @@ from stages.world import (
     write_week,
 )
 
-from evermix.engines.store import Store, hash_folder, read_json, write_json
+from evermix.core.quality_record import to_text
+from evermix.engines.store import Store, hash_folder, read_json, write_json, write_text
 from evermix.stages import monitor
 
 
@@ -150,14 +152,17 @@ def test_quarantined_week_counts_faults_and_asks_nothing(store):
     write_quarantine(store, week_of(FITTED_WEEKS))
     monitor.run(store, make_params())
     evidence = read_json(store.monitored / "evidence.json")
-    assert evidence["status"] == "not run: quarantined" and evidence["values"] == {"quality.faults": 2.0}
+    assert evidence["status"] == "not run: quarantined" and evidence["values"]["quality.faults"] == 2.0
+    assert {name.split(".")[0] for name in evidence["values"]} == {"quality"}
     assert read_json(store.monitored / "scores.json") == []
 
 
 def test_first_week_has_no_champion(store):
     write_week(store, make_panel(FITTED_WEEKS))
     monitor.run(store, make_params())
-    assert values(store) == {"quality.faults": 0.0, "structure.has_champion": False}
+    seen = values(store)
+    assert (seen["quality.faults"], seen["structure.has_champion"]) == (0.0, False)
+    assert {name.split(".")[0] for name in seen} == {"quality", "structure"}
 
 
 def test_same_inputs_give_the_same_bytes(store):
@@ -168,3 +173,14 @@ def test_same_inputs_give_the_same_bytes(store):
     assert hash_folder(store.monitored) == first
     metrics = json.loads((store.out / "monitor.json").read_text())
     assert all(isinstance(value, float) for value in metrics.values()) and "log_coverage_90" in metrics
+
+
+def test_what_lies_outside_its_limits_is_evidence_of_a_refused_week_too(store):
+    write_champion(store)
+    write_quarantine(store, week_of(FITTED_WEEKS))
+    point = quality_point(week_of(FITTED_WEEKS), True, measure="duplicates", value=2.0, high=0.0, accepted=False)
+    write_text(store.validated / "quality.csv", to_text([point]))
+    monitor.run(store, make_params())
+    assert values(store)["quality.breaks"] == 1.0
+    notes = read_json(store.monitored / "evidence.json")["notes"]
+    assert notes["quality.breaks"] == "duplicates of all: 2, limits at most 0"

@@ -10,6 +10,7 @@ from reference import reference_file
 
 from evermix.config import parse_params
 from evermix.core.panel import type_rows
+from evermix.core.quality_record import read_points
 from evermix.engines.contract import check
 from evermix.engines.onboard import recognise
 from evermix.engines.sources import read_table
@@ -39,7 +40,7 @@ def store(tmp_path):
 def test_accepted_delivery_leaves_report_page_panel_and_diff(store):
     report = deliver(store, weekly_text(), model_params())
     assert report.status == "accepted"
-    assert set(hashes(store.validated)) == {"report.json", "report.html", "panel.parquet", "diff.json"}
+    assert set(hashes(store.validated)) == {"report.json", "report.html", "panel.parquet", "diff.json", "quality.csv"}
     assert json.loads((store.validated / "report.json").read_text()) == report.model_dump()
     assert len(json.loads((store.validated / "diff.json").read_text())["new_weeks"]) == 60
 
@@ -130,3 +131,40 @@ def test_a_week_masked_later_is_not_a_restatement(store):
     assert (report.status, report.masked) == ("accepted", ["2024-06-03", "2024-06-10"])
     assert json.loads((store.validated / "diff.json").read_text())["restated"] == []
     assert pd.read_parquet(store.validated / "panel.parquet")["target"].isna().sum() == 2
+
+
+def quality_of(store):
+    points = read_points((store.validated / "quality.csv").read_text())
+    return {(point.measure, point.column): point for point in points}
+
+
+def test_quality_of_a_delivery_is_measured_against_the_record_and_the_day_it_came(store):
+    deliver(store, weekly_text(), model_params())
+    about = json.loads((store.snapshot / "about.json").read_text())
+    write_json(store.snapshot / "about.json", about | {"arrived_on": (AS_OF + timedelta(days=9)).isoformat()})
+    validate.run(store, model_params())
+    seen = quality_of(store)
+    assert seen["freshness_days", "all"].value == 2.0
+    assert seen["tracking", "exposure.search per spend.search"].limit == "spread"
+    assert seen["completeness", "all"].value == 1.0
+    assert not any(point.outside for point in seen.values())
+
+
+def test_a_refused_delivery_is_measured_too_and_counted(store):
+    deliver(store, pd.concat([weekly_text(), weekly_text().tail(1)], ignore_index=True), model_params())
+    seen = quality_of(store)
+    assert not seen["refusals", "all"].accepted
+    assert (seen["refusals", "all"].value, seen["refusals", "all"].outside) == (1.0, True)
+    assert seen["duplicates", "all"].value == 1.0
+    (store.before / "quality.csv").write_bytes((store.validated / "quality.csv").read_bytes())
+    deliver(store, weekly_text(), model_params())
+    assert (quality_of(store)["refusals", "all"].delivery, quality_of(store)["refusals", "all"].value) == (2, 1.0)
+
+
+def test_the_freshness_of_a_rebuilt_week_is_not_measured(store):
+    deliver(store, weekly_text(), model_params())
+    about = json.loads((store.snapshot / "about.json").read_text())
+    write_json(store.snapshot / "about.json", about | {"arrived_on": "2026-11-16"})
+    write_json(store.week, json.loads(store.week.read_text()) | {"reconstructed": True})
+    validate.run(store, model_params())
+    assert quality_of(store)["freshness_days", "all"].limit == "not measured"

@@ -7,13 +7,15 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 import yaml
+from stages.histories import quality_point
 
 from evermix.config import ModelParams, parse_params
 from evermix.core.diff import diff_panels
+from evermix.core.quality_record import to_text
 from evermix.engines.models import load_kind
 from evermix.engines.models.drawsfile import save_tree
 from evermix.engines.sources import panel_bytes
-from evermix.engines.store import Store, write_bytes, write_json
+from evermix.engines.store import Store, write_bytes, write_json, write_text
 
 FIRST = pd.Timestamp("2023-01-02")
 FITTED_WEEKS = 120
@@ -141,6 +143,9 @@ def write_report(store: Store, as_of: str, status: str) -> None:
         "late_targets": [],
     }
     write_json(store.validated / "report.json", report)
+    asked = ("completeness", "freshness_days", "label_delay_weeks", "restated_share")
+    points = [quality_point(as_of, False, measure=measure) for measure in asked] if status == "accepted" else []
+    write_text(store.validated / "quality.csv", to_text(points))
 
 
 def write_quarantine(store: Store, as_of: str) -> None:

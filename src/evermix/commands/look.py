@@ -84,3 +84,11 @@ def export(args: argparse.Namespace) -> None:
     args.model = None if args.model == "all" else args.model
     env, _, models = models_of(args)
     out.show(args, verb.run(env, models, args.to, week_of(args) if args.as_of else None), out.export_text)
+
+
+def quality(args: argparse.Namespace) -> None:
+    """Show how good the deliveries were."""
+    from evermix.stages.quality import show as verb
+
+    env, _, models = models_of(args)
+    out.show(args, verb(env, models, week_of(args) if args.as_of else None), out.quality_text)

@@ -28,6 +28,15 @@ class Evidence(NamedTuple):
 
 EVIDENCE: dict[str, Evidence] = {
     "quality.faults": Evidence("faults", "faults of the delivery against the data contract, waived ones left out"),
+    "quality.breaks": Evidence("series", "quality series outside their limits in this delivery"),
+    "quality.tracking_breaks": Evidence("series", "of these, relations of a channel's clicks, impressions and spend"),
+    "quality.outliers": Evidence("series", "of these, columns whose newest value is far from its level"),
+    "quality.completeness": Evidence("share", "cells of the newest week that hold a value, of those due"),
+    "quality.freshness_days": Evidence(
+        "days", "from the end of the week to the arrival of its delivery; not of a rebuilt week"
+    ),
+    "quality.label_delay_weeks": Evidence("weeks", "longest way of a target that came now or is still due"),
+    "quality.restated_share": Evidence("share", "past cells that the delivery tells differently"),
     "structure.has_champion": Evidence("bool", "a version is in use", "state"),
     "structure.channels_changed": Evidence(
         "channels", "launched or taken out of params since the champion's fit", "state"

@@ -137,6 +137,9 @@ class ValidationParams(_Strict):
     max_zero_target_share: Share
     personal_data_allowed: list[str] = []
     max_rewritten_share: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    quality_false_calls_per_year: Positive
+    quality_min_weeks: Annotated[int, Field(ge=13)]
+    tracked: dict[Name, list[str]] = {}
 
 
 class MonitorParams(_Strict):
@@ -279,6 +282,18 @@ class ModelParams(_Strict):
     def _amendments_come_from_reviews(self) -> ModelParams:
         if "amendments" in self.spec:
             raise ValueError("spec.amendments is what a review may add to a version's spec, and no key of params")
+        return self
+
+    @model_validator(mode="after")
+    def _tracked_counts_are_of_channels(self) -> ModelParams:
+        taken = set(self.roles().values())
+        for channel, columns in self.validation.tracked.items():
+            if channel not in self.columns.channels:
+                raise ValueError(f"validation.tracked: {channel!r} is no channel of columns")
+            for column in columns:
+                if column in taken:
+                    raise ValueError(f"validation.tracked: column {column!r} is named already; a column plays one role")
+                taken.add(column)
         return self
 
     @model_validator(mode="after")

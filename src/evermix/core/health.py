@@ -12,7 +12,7 @@ from evermix.core.ledger import Event
 from evermix.core.orders import frozen_by
 from evermix.core.overdue import open_question, week_due
 from evermix.core.rule_costs import rule_costs
-from evermix.records import DecisionName, VerdictName
+from evermix.records import DecisionName, QualityPoint, VerdictName
 
 OVERDUE_KINDS = ("data_overdue", "decision_overdue", "quarantine_overdue", "approval_waiting")
 
@@ -45,6 +45,15 @@ def model_numbers(
         *_of_last_verdict(events),
         *[("evermix_model_overdue", float(kind in overdue), {"kind": kind}) for kind in OVERDUE_KINDS],
     ]
+
+
+def quality_numbers(points: Sequence[QualityPoint]) -> Iterator[Number]:
+    """Yield what was measured of the last delivery, and whether it lies outside its limits."""
+    for point in points:
+        labels = {"measure": point.measure, "column": point.column}
+        yield "evermix_model_quality_outside", float(point.outside), labels
+        if point.value is not None:
+            yield "evermix_model_quality", point.value, labels
 
 
 def _of_ledger(events: list[Event]) -> Iterator[Number]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,6 +97,12 @@ def observe_week(facts: WeekFacts, params: ModelParams, predict: Predict) -> Wee
         **drift.evidence(),
     }
     return WeekSeen({"status": "observed", "values": values, "notes": notes}, scores, drift.model_dump())
+
+
+def add_evidence(evidence: dict[str, Any], values: Mapping[str, float | bool | None], notes: Mapping[str, str]) -> None:
+    """Add numbers, and what there is to say of them, to a week's evidence."""
+    evidence["values"].update(values)
+    evidence["notes"].update(notes)
 
 
 def flat_metrics(evidence: dict[str, Any], log: Sequence[Score]) -> dict[str, float]:

@@ -47,12 +47,16 @@ class Outcome:
         Week by week, as far as it could be read; empty if nothing could.
     marks : set of (str, str)
         Week (ISO) and panel column of each fault, for plots.
+    frame, rows : DataFrame
+        The delivery as text, and typed; empty if nothing could be read.
     """
 
     report: ValidationReport
     grid: pd.DataFrame
     panel: pd.DataFrame | None
     marks: set[tuple[str, str]] = field(default_factory=set)
+    frame: pd.DataFrame = field(default_factory=pd.DataFrame)
+    rows: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def refuse(name: str, as_of: date, format: str, file: str, reason: str) -> Outcome:
@@ -103,7 +107,7 @@ def check(
         findings += past_findings(reading, findings)
     faults, warnings = reading.records(findings, waived)
     report = _report(name, as_of, faults, warnings, grid, held_back_weeks(rows, params.source, as_of), masked)
-    return Outcome(report, grid, None if faults else panel_of(grid), reading.marks(findings))
+    return Outcome(report, grid, None if faults else panel_of(grid), reading.marks(findings), frame, rows)
 
 
 def _cell_findings(frame: pd.DataFrame, single: pd.DataFrame, params: ModelParams, as_of: date) -> list[Finding]:

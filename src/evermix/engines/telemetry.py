@@ -43,6 +43,12 @@ METRICS: dict[str, tuple[type[Metric], tuple[str, ...], str]] = {
     "evermix_model_ledger_faults": (GaugeMetricFamily, ("model",), "Places at which the ledger's chain is broken"),
     "evermix_model_overdue": (GaugeMetricFamily, ("model", "kind"), "1 while the watchdog says so"),
     "evermix_model_pending_approval_seconds": (GaugeMetricFamily, ("model",), "Age of the open question, 0: none"),
+    "evermix_model_quality": (GaugeMetricFamily, ("model", "measure", "column"), "Quality of the last delivery"),
+    "evermix_model_quality_outside": (
+        GaugeMetricFamily,
+        ("model", "measure", "column"),
+        "1 for quality series outside their limits in the last delivery",
+    ),
     "evermix_model_quarantined": (GaugeMetricFamily, ("model",), "1 while the last week is in quarantine"),
     "evermix_model_rule_fired": (GaugeMetricFamily, ("model", "rule"), "1 for rules that fired in the last decision"),
     "evermix_model_rule_fits_per_year": (

@@ -13,6 +13,7 @@ from typing import Any
 from evermix.config import Environment, ModelParams
 from evermix.core import ledger
 from evermix.core.close import Closing, WeekOutcome, close_week
+from evermix.core.quality_record import append_points
 from evermix.engines.history import History, end_open, pull_outputs, push_outputs
 from evermix.engines.store import (
     Store,
@@ -163,6 +164,7 @@ def _version(store: Store) -> VersionFile:
 
 def _write_live(store: Store, closing: Closing, version: VersionFile | None, decision: Decision) -> None:
     write_ledger(store, closing.events)
+    _append_quality(store)
     if decision.decision != "quarantine":
         shutil.copyfile(store.validated / "panel.parquet", store.live / "panel.parquet")
         _append_scores(store)
@@ -183,6 +185,14 @@ def set_champion(store: Store, version: VersionFile, draws: bytes) -> None:
     """Make a version the champion of the clone: its pointer and its base (the bytes of its draws file)."""
     write_json(store.live / "champion.json", version.model_dump())
     write_bytes(store.live / "base.nc", draws)
+
+
+def _append_quality(store: Store) -> None:
+    """Add the week's points to the record, also of a refused delivery: it is part of how good a source is."""
+    path = store.live / "quality.csv"
+    past = path.read_text(encoding="utf-8") if path.is_file() else ""
+    week = (store.validated / "quality.csv").read_text(encoding="utf-8")
+    write_text(path, append_points(past, week))
 
 
 def _append_scores(store: Store) -> None:

@@ -12,14 +12,16 @@ from importlib.metadata import version
 from typing import Any
 
 from evermix.config import Environment, Operations, airflow_url, load_operations
-from evermix.core.health import model_numbers
+from evermix.core.health import model_numbers, quality_numbers
 from evermix.core.overdue import Watch, overdue_alerts
+from evermix.core.quality_record import latest_delivery, read_points
 from evermix.engines.history import read_branch_file
 from evermix.engines.stack import probe
 from evermix.engines.telemetry import Exporter, Sample, make_server, render
 from evermix.errors import ConfigError
 from evermix.stages import notify
 from evermix.stages.publish import branch_events
+from evermix.stages.quality import record_of
 from evermix.stages.snapshots import known_weeks
 
 TIMEOUT_S = 2.0
@@ -68,6 +70,7 @@ def _model(env: Environment, model: str, operations: Operations, now: datetime) 
     numbers = model_numbers(events, champion, weeks, [alert.kind for alert in overdue], now)
     waiting = float(notify.undelivered(env, model, operations, events))
     numbers.append(("evermix_model_alerts_undelivered", waiting, {}))
+    numbers += quality_numbers(read_points(latest_delivery(record_of(env, model))))
     return [Sample(name, value, {"model": model, **labels}) for name, value, labels in numbers]
 
 

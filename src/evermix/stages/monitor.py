@@ -7,7 +7,8 @@ from typing import Any
 from evermix.config import ModelParams
 from evermix.core import prequential as pq
 from evermix.core.draws import stack_draws
-from evermix.core.monitor import Predict, WeekFacts, flat_metrics, not_run, observe_week
+from evermix.core.monitor import Predict, WeekFacts, add_evidence, flat_metrics, not_run, observe_week
+from evermix.core.quality_record import quality_evidence, read_points
 from evermix.engines.models import load_kind
 from evermix.engines.models.drawsfile import load_posterior
 from evermix.engines.sources import read_panel
@@ -31,6 +32,8 @@ def run(store: Store, params: ModelParams) -> dict[str, Any]:
         facts = _facts(store, champion, log, reset_after)
         predict = _predictor(store, champion, params.monitor.draws)
         seen = observe_week(facts, params, predict)
+    points = read_points((store.validated / "quality.csv").read_text(encoding="utf-8"))
+    add_evidence(seen.evidence, *quality_evidence(points))
     with fresh_folder(store.monitored) as draft:
         write_json(draft / "evidence.json", seen.evidence)
         write_json(draft / "scores.json", [row.model_dump() for row in seen.scores])

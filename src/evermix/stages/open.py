@@ -77,7 +77,7 @@ def code_of(project: Path) -> dict[str, Any]:
 
 def _copy_live(store: Store) -> None:
     with fresh_folder(store.before) as draft:
-        for name in ("champion.json", "base.nc", "panel.parquet", "prequential.json"):
+        for name in ("champion.json", "base.nc", "panel.parquet", "prequential.json", "quality.csv"):
             if (store.live / name).is_file():
                 shutil.copyfile(store.live / name, draft / name)
         if (store.live / "request").is_dir():

@@ -8,7 +8,7 @@ from typing import Any
 
 from evermix.config import Environment
 from evermix.engines.history import list_refs, read_ref, write_ref
-from evermix.engines.store import fresh_folder, write_bytes
+from evermix.engines.store import fresh_folder, write_bytes, write_json
 
 _ARRIVAL = "arrival.json"
 
@@ -38,18 +38,21 @@ def keep_snapshot(env: Environment, model: str, as_of: str, folder: Path, arrive
 
 
 def lay_out_snapshot(env: Environment, model: str, as_of: str, folder: Path) -> dict[str, Any] | None:
-    """Write a week's latest delivery into a folder, without the time of its arrival; return its ``about``.
+    """Write a week's latest delivery into a folder, the day of its arrival in its ``about``; return that.
 
     None, and no folder, where nothing was delivered for that week.
     """
     files = read_ref(env, _ref(model, as_of))
     if files is None:
         return None
+    # The day is all that a result may depend on: two homes that took the same delivery on one day then agree.
+    arrived_on = json.loads(files[_ARRIVAL])["arrived_at"][:10]
+    about: dict[str, Any] = json.loads(files["about.json"]) | {"arrived_on": arrived_on}
     with fresh_folder(folder) as draft:
         for name, data in files.items():
-            if name != _ARRIVAL:
+            if name not in (_ARRIVAL, "about.json"):
                 write_bytes(draft / name, data)
-    about: dict[str, Any] = json.loads(files["about.json"])
+        write_json(draft / "about.json", about)
     return about
 
 

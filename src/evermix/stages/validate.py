@@ -9,6 +9,7 @@ import pandas as pd
 
 from evermix.config import ModelParams
 from evermix.core.diff import diff_panels
+from evermix.core.quality_record import to_text
 from evermix.engines.calendars import add_holidays
 from evermix.engines.contract import Outcome, check, refuse
 from evermix.engines.sources import panel_bytes, read_panel, read_table
@@ -16,11 +17,12 @@ from evermix.engines.store import Store, fresh_folder, read_json, write_bytes, w
 from evermix.engines.validation_page import render
 from evermix.errors import DataError
 from evermix.records import ValidationReport
+from evermix.stages import quality
 from evermix.stages.plan import read_plan
 
 
 def run(store: Store, params: ModelParams) -> ValidationReport:
-    """Write ``report.json``, ``report.html``, ``diff.json`` and, of an accepted delivery, ``panel.parquet``.
+    """Write ``report.json``, ``report.html``, ``diff.json``, ``quality.csv`` and, if accepted, ``panel.parquet``.
 
     A plan of the weeks to come goes into ``plan.parquet``; what is wrong with one is a warning.
 
@@ -38,6 +40,7 @@ def run(store: Store, params: ModelParams) -> ValidationReport:
     with fresh_folder(store.validated) as draft:
         write_json(draft / "report.json", outcome.report.model_dump())
         write_text(draft / "report.html", render(outcome.report, outcome.grid, outcome.marks))
+        diff = None
         if outcome.panel is None:
             write_json(draft / "diff.json", {"status": "quarantined: no panel to compare"})
         else:
@@ -46,6 +49,7 @@ def run(store: Store, params: ModelParams) -> ValidationReport:
                 write_bytes(draft / "plan.parquet", panel_bytes(plan))
             diff = diff_panels(before, outcome.panel, outcome.report.masked)
             write_json(draft / "diff.json", diff.model_dump())
+        write_text(draft / "quality.csv", to_text(quality.points_of(store, params, outcome, before, diff)))
     return outcome.report
 
 
