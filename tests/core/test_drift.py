@@ -170,3 +170,13 @@ def test_fit_older_than_a_year_is_still_asked():
     panel = make_panel(12, 200)
     panel.loc[180:, "spend.c1"] *= 2
     assert ("spend.c1", "level") in called(measure(panel))
+
+
+def test_channels_in_bursts_leave_the_others_their_limits():
+    panel = make_panel(13, 170)
+    for c, period in ((0, 60), (1, 70)):
+        panel[f"spend.c{c}"] *= panel.index % period < period // 2
+    panel.loc[140:, "spend.c3"] *= 2
+    report = measure(panel)
+    assert all(np.isfinite(c.ratio) for c in report.columns)
+    assert "spend.c3" in {column for column, _ in called(report)}

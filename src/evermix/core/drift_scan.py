@@ -148,7 +148,8 @@ def pair_correlations(surprise: Floats) -> Floats:
     first, second = np.triu_indices(surprise.shape[-2], k=1)
     square = window_sums(surprise**2, CORRELATION_WINDOW)
     product = window_sums(surprise[..., first, :] * surprise[..., second, :], CORRELATION_WINDOW)
-    size = np.sqrt(np.maximum(square[..., first, :] * square[..., second, :], 1e-300))
+    # Two channels that hardly ran in half a year have no correlation; 0 over 0 would hide every other pair's.
+    size = np.sqrt(np.maximum(square[..., first, :] * square[..., second, :], 1e-6))
     return np.asarray(np.arctanh(np.clip(product / size, -0.999, 0.999)) * np.sqrt(CORRELATION_WINDOW - 3))
 
 
