@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from evermix_cli import RETRIES, read_models, run_evermix
 
 APPROVE, REJECT, HOLD = "Approve", "Reject", "Hold"
-ANSWERS = {APPROVE: "approve", REJECT: "reject"}
+ANSWERS = {APPROVE: "approve", REJECT: "reject", HOLD: "hold"}
 
 DOC = """
 ### approval_{model}
@@ -23,7 +23,8 @@ Answer it under *Required Actions*:
 | --- | --- |
 | Approve | `evermix review --answer approve`: the ledger records who and when, and the change is made |
 | Reject | `evermix review --answer reject`: the ledger records who and when, the champion stays |
-| Hold | nothing now: the champion stays in use; also what no answer within {weeks} weeks comes to |
+| Hold | `evermix review --answer hold`: the ledger records who and when, the champion stays and the question is open |
+| none within {weeks} weeks | Airflow takes it for a Hold that nobody gave, and the question expires |
 
 No week waits for the answer. If a newer version has taken the question's place meanwhile, the answer changes nothing
 and the log of `carry_out` says so. The ledger owns the question: `evermix review` answers it as well.
@@ -42,8 +43,8 @@ def carry_out_task(model: str):
     def carry_out(dag_run=None, ti=None) -> dict[str, Any]:
         answer = ti.xcom_pull(task_ids="ask")
         chosen, person = answer["chosen_options"][0], answer["responded_by_user"]
-        if chosen == HOLD:
-            raise AirflowSkipException("hold: nothing is promoted, the champion stays in use")
+        if person is None:
+            raise AirflowSkipException("nobody answered in time: nothing is promoted, the champion stays in use")
         return run_evermix(
             *("review", "--model", model, "--as-of", dag_run.conf["as_of"]),
             *("--answer", ANSWERS[chosen], "--by", person["name"] or person["id"], "--json"),

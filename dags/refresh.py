@@ -40,6 +40,10 @@ A held or reviewed week does not stop the ones behind it: the question goes to `
 A run that has not ended {hours:.0f} hours after it was queued is an alert (`run_overdue`); a run that never came is
 noticed by `watchdog`.
 
+**A refit, asked for by a data team's system**: *Trigger* with `{{"refit": "why", "upstream": "who asks"}}` as conf, or
+send that as the extra of the asset's event. It goes into the ledger with who; a rule of params decides
+(`upstream_request`).
+
 **Red?** The log of the red task ends with what to do. Mend it, then *Clear* the task: every step may be run again.
 **A week again**: *Trigger* with its Monday as partition key.
 """
@@ -53,6 +57,29 @@ def step_task(step: str, model: str):
         run_evermix(step, "--model", model, "--as-of", dag_run.partition_key)
 
     return run_step()
+
+
+def refit_asked_task(model: str):
+    """Return the task that puts upstream requests for a refit into the ledger, before the week that answers them."""
+
+    @task(
+        task_id="refit_asked",
+        doc_md="Records a refit that an upstream system asks for: `refit` in the run's conf, or in an event's extra.",
+    )
+    def refit_asked(dag_run=None, triggering_asset_events=None) -> None:
+        asked = [{"by": dag_run.triggering_user_name, "upstream": "airflow", **(dag_run.conf or {})}]
+        for events in (triggering_asset_events or {}).values():
+            asked += [{"by": e.source_dag_id, "upstream": e.source_dag_id or "airflow", **e.extra} for e in events]
+        for request in asked:
+            if request.get("refit"):
+                run_evermix(
+                    *("refit", "--model", model, "--reason", str(request["refit"])),
+                    # A task that is cleared asks under the same id, which counts once.
+                    *("--upstream", str(request["upstream"]), "--ref", dag_run.run_id),
+                    *("--by", str(request["by"] or "airflow"), "--json"),
+                )
+
+    return refit_asked()
 
 
 def catch_up_task(model: str):
@@ -119,7 +146,13 @@ def refresh_dag(model: str, entry: dict[str, Any]) -> DAG:
             openlineage_inject_parent_info=False,
             doc_md="Puts the question to a person in a run of its own, and does not wait for the answer.",
         )
-        chain(catch_up_task(model), *(step_task(step, model) for step in STEPS), question_task(model), ask)
+        chain(
+            catch_up_task(model),
+            refit_asked_task(model),
+            *(step_task(step, model) for step in STEPS),
+            question_task(model),
+            ask,
+        )
     return dag
 
 

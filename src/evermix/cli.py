@@ -141,7 +141,7 @@ def _add_person(add: Callable[..., Any]) -> None:
 
     c = add("review", "show the question that waits for a person, or answer it", do.review, "one")
     c.add_argument("--as-of", help="week of the question (default: the pending one)")
-    c.add_argument("--answer", choices=["approve", "reject"], help="carry out this answer")
+    c.add_argument("--answer", choices=["approve", "reject", "hold"], help="carry out this answer")
     c.add_argument("--by", help="who answers (default: you)")
     c = add("adopt", "make draws that were fitted elsewhere the first champion", do.adopt, "one")
     c.add_argument("--draws", required=True, help="netCDF of ArviZ or of pymc-marketing's MMM.save")

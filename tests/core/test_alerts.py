@@ -97,6 +97,7 @@ def test_what_became_of_a_question_is_told(state, severity):
 
 
 ORDERS = {
+    "hold": ("info", {"version": "v2"}),
     "promotion": ("info", {"version": "v2", "previous_version": None}),
     "rollback": ("warning", {"version": "v1", "previous_version": "v2", "reason": "odd ROAS"}),
     "waiver": ("warning", {"fault": "spend_jump", "snapshot": "0" * 64, "reason": "a true peak"}),

@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 from evermix.core import ledger
-from evermix.core.close import WeekOutcome, answer_question, close_week
+from evermix.core.close import WeekOutcome, answer_question, close_week, hold_question
+from evermix.core.overdue import open_question
 from evermix.records import Decision, Verdict
 
 OLD, NEW = "m/2026-01-05/aaaaaaaa", "m/2026-02-02/bbbbbbbb"
@@ -94,3 +97,33 @@ def test_a_rejection_promotes_nothing():
     events, promoted = answer_question(closing.events, closing.question, approve=False, by="ada", at="t2")
     assert promoted is None
     assert events[-1]["state"] == "rejected"
+
+
+def test_a_question_keeps_what_a_person_needs_to_see_of_the_challenger():
+    rows = [{"channel": "tv", "version": "challenger", "mean": 2.0, "low": 1.0, "high": 3.0}]
+    seen = {"values": {"coverage_90": 0.9, "rhat_max": 1.0}, "roas": rows}
+    closing = close_week([], OLD, None, replace(outcome(verdict="hold"), evaluation=seen), 4, "t")
+    assert closing.question["roas"] == rows
+    assert closing.question["coverage"] == {"90": 0.9}
+    assert closing.events[-1]["question"] == closing.question
+
+
+def test_a_hold_is_signed_once_by_each_person_and_leaves_the_question_open():
+    closing = close_week([], OLD, None, outcome(verdict="hold"), 4, "t")
+    once = hold_question(closing.events, closing.question, "ada", "t2")
+    assert (once[-1]["event"], once[-1]["by"], once[-1]["version"]) == ("hold", "ada", NEW)
+    assert hold_question(once, closing.question, "ada", "t3") == once
+    twice = hold_question(once, closing.question, "bob", "t3")
+    assert open_question(twice) is not None
+    (week,) = ledger.fold_weeks(twice, "m")
+    assert (week["approval"]["state"], week["approval"]["held_by"]) == ("pending", ["ada", "bob"])
+    events, promoted = answer_question(twice, closing.question, approve=True, by="ada", at="t4")
+    (week,) = ledger.fold_weeks(events, "m")
+    assert promoted == NEW and week["approval"]["held_by"] == ["ada", "bob"]
+    assert ledger.faults(events) == []
+
+
+def test_the_causes_of_a_decision_go_into_the_ledger():
+    made = outcome(decision="keep", verdict=None)
+    made = replace(made, decision=made.decision.model_copy(update={"because": ["input_drift"]}))
+    assert close_week([], OLD, None, made, 4, "t").events[0]["because"] == ["input_drift"]

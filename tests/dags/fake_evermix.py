@@ -77,6 +77,8 @@ def review(state: dict, args: argparse.Namespace) -> dict:
         return {"model": args.model, "question": question, "body": body}
     if question is None or question["as_of"] != args.as_of:
         return {"as_of": args.as_of, "status": "superseded"}
+    if args.answer == "hold":
+        return {"as_of": args.as_of, "status": "held", "by": args.by}
     state["question"] = None
     return {"as_of": args.as_of, "status": "approved" if args.answer == "approve" else "rejected", "by": args.by}
 
@@ -102,9 +104,10 @@ def answer(state: dict, plan: dict, args: argparse.Namespace) -> object:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    commands = ["ingest", "pending", "week", "close", "report", "review", "watchdog"]
+    commands = ["ingest", "pending", "week", "close", "report", "review", "refit", "watchdog"]
     parser.add_argument("command", choices=[*STEPS, *commands])
-    for word in ("--model", "--as-of", "--through", "--answer", "--by", "--run-overdue"):
+    words = ("--model", "--as-of", "--through", "--answer", "--by", "--run-overdue", "--reason", "--upstream", "--ref")
+    for word in words:
         parser.add_argument(word)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()

@@ -120,7 +120,7 @@ def test_refresh_runs_the_dvc_stages_in_an_order_that_their_dependencies_allow(b
 
 def test_the_week_is_opened_before_and_closed_after_the_stages(bag: dict[str, Any]) -> None:
     order = bag["dags"]["refresh_brand"]["order"]
-    assert order[:2] == ["catch_up", "open"]
+    assert order[:3] == ["catch_up", "refit_asked", "open"]
     assert order[-4:] == ["close", "report", "question_due", "ask"]
 
 

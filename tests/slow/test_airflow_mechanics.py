@@ -37,15 +37,25 @@ class Stage:
         self.fake.mkdir(exist_ok=True)
         (self.fake / "plan.json").write_text(json.dumps(plan))
 
+    def rows(self) -> list[dict[str, str]]:
+        return [json.loads(line) for line in (self.fake / "calls.jsonl").read_text().splitlines()]
+
+    def last(self) -> dict[str, str]:
+        return self.rows()[-1]
+
     def calls(self, model: str, *commands: str) -> list[tuple[str, str]]:
-        rows = [json.loads(line) for line in (self.fake / "calls.jsonl").read_text().splitlines()]
-        wanted = [row for row in rows if row["model"] == model and (not commands or row["command"] in commands)]
+        wanted = [row for row in self.rows() if row["model"] == model and (not commands or row["command"] in commands)]
         return [(row["command"], row.get("as_of", "")) for row in wanted]
 
     def ingest(self, model: str, week: str) -> dict[str, str]:
         run = self.airflow.trigger("ingest", week, {"models": [model]})
         self.airflow.wait_for_run("ingest", run, PATIENCE_S)
         return self.states("ingest", run)
+
+    def announce(self, model: str, week: str, extra: dict[str, str]) -> None:
+        """Emit the event of a stored week as another system would, by Airflow's own API."""
+        (asset,) = self.airflow._call("GET", f"/assets?name_pattern=evermix/{model}")["assets"]
+        self.airflow._call("POST", "/assets/events", {"asset_id": asset["id"], "partition_key": week, "extra": extra})
 
     def refreshed(self, model: str, week: str, runs: int = 1) -> dict[str, Any]:
         def ended() -> dict[str, Any] | None:
@@ -139,9 +149,51 @@ def test_a_question_waits_beside_later_weeks_and_its_answer_carries_the_name(sta
 
     stage.airflow.answer(question, "Approve")
     assert stage.airflow.wait_for_run("approval_delta", question["run_id"], PATIENCE_S)["state"] == "success"
-    last = json.loads((stage.fake / "calls.jsonl").read_text().splitlines()[-1])
-    assert last == {"command": "review", "model": "delta", "as_of": "2026-01-05", "answer": "approve", "by": "admin"}
+    said = {"command": "review", "model": "delta", "as_of": "2026-01-05", "answer": "approve", "by": "admin"}
+    assert stage.last() == said
     assert stage.airflow.pending_approvals("approval_delta") == []
+
+
+def test_a_hold_is_handed_over_with_the_name_of_who_gave_it(stage: Stage) -> None:
+    stage.plan(ask=["delta 2026-01-19"])
+    stage.ingest("delta", "2026-01-19")
+    stage.refreshed("delta", "2026-01-19")
+    question = wait(lambda: next(iter(stage.airflow.pending_approvals("approval_delta")), None), "a question", 60.0)
+    stage.airflow.answer(question, "Hold")
+    assert stage.airflow.wait_for_run("approval_delta", question["run_id"], PATIENCE_S)["state"] == "success"
+    said = {"command": "review", "model": "delta", "as_of": "2026-01-19", "answer": "hold", "by": "admin"}
+    assert stage.last() == said
+
+
+def test_a_refit_in_the_conf_of_a_trigger_is_asked_before_the_week_is_opened_and_again_under_the_same_id(
+    stage: Stage,
+) -> None:
+    stage.plan()
+    run = stage.airflow.trigger("refresh_gamma", "2026-03-02", {"refit": "spend corrected", "upstream": "warehouse"})
+    assert stage.airflow.wait_for_run("refresh_gamma", run, PATIENCE_S)["state"] == "success"
+    rows = [row for row in stage.rows() if row["model"] == "gamma"]
+    (asked,) = [row for row in rows if row["command"] == "refit"]
+    assert asked == {
+        "command": "refit",
+        "model": "gamma",
+        "reason": "spend corrected",
+        "upstream": "warehouse",
+        "by": "admin",
+        "ref": run,
+    }
+    opened = [row["command"] for row in rows if row["command"] in ("refit", "open")]
+    assert opened[opened.index("refit") + 1] == "open"
+    stage.airflow.clear("refresh_gamma", run)
+    assert stage.airflow.wait_for_run("refresh_gamma", run, PATIENCE_S)["state"] == "success"
+    assert [row["ref"] for row in stage.rows() if row["command"] == "refit"] == [run, run]
+
+
+def test_a_refit_in_the_extra_of_an_assets_event_is_asked_in_the_name_of_the_system(stage: Stage) -> None:
+    stage.plan()
+    stage.announce("beta", "2026-02-02", {"refit": "history restated", "upstream": "lake", "by": "etl"})
+    assert stage.refreshed("beta", "2026-02-02")["state"] == "success"
+    (asked,) = [row for row in stage.rows() if row["command"] == "refit" and row["model"] == "beta"]
+    assert (asked["reason"], asked["upstream"], asked["by"]) == ("history restated", "lake", "etl")
 
 
 def test_a_service_error_is_retried_and_another_error_fails_at_once(stage: Stage) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Literal, cast
 from urllib.parse import quote
 
 from evermix.core.ledger import Event
-from evermix.core.outcomes import news_of, routes_of, rules_behind, rules_of
+from evermix.core.outcomes import fired_lines, news_of, routes_of, rules_behind, rules_of
 from evermix.records import Record, RuleOutcome
 
 Severity = Literal["info", "warning", "critical"]
@@ -73,6 +73,12 @@ _TOLD: dict[str, tuple[Severity, str, str, str]] = {
         "question answered: rejected",
         "{by} rejected {version}; the version in use stays.",
         "Nothing.",
+    ),
+    "hold": (
+        "info",
+        "question held",
+        "{by} looked at {version} and holds: nothing changes, the question stays open.",
+        "Answer it before it expires: evermix review --model {model} --answer approve|reject",
     ),
     "promotion": (
         "info",
@@ -211,7 +217,7 @@ def _tell_decision(model: str, events: Sequence[Event], place: int) -> _Told | N
     event, decision = events[place], str(events[place]["decision"])
     again = [e for e in events[:place] if e["event"] == "decision" and e["as_of"] == event["as_of"]]
     was_broken = bool(again) and again[-1]["decision"] == "quarantine"
-    evidence = [*event["reasons"], *_fired(event)]
+    evidence = [*event["reasons"], *fired_lines(event)]
     week = f"--model {model} --as-of {event['as_of']}"
     if decision == "quarantine":
         text = f"The delivery breaks the data contract; {event['champion'] or 'no version'} goes on serving."
@@ -265,7 +271,7 @@ def _tell_question(model: str, events: Sequence[Event], place: int) -> _Told:
     action = f"Look at the evidence and answer: evermix review --model {model} --answer approve|reject"
     # A question is never below a warning: somebody has to do something.
     severity = max(severity, "warning", key=SEVERITIES.index)
-    evidence = [*question["reasons"], *(_fired(decided[-1]) if decided else [])]
+    evidence = [*question["reasons"], *(fired_lines(decided[-1]) if decided else [])]
     return "approval_pending", severity, "a person is asked", text, evidence, action
 
 
@@ -280,10 +286,6 @@ def _severity(event: Event, decision: str, fallback: Severity) -> Severity:
     """Return the gravest severity among the rules that fired for a decision; params give each rule its own."""
     fired = [cast(Severity, r.severity) for r in rules_of(event) if r.fired and r.decision == decision]
     return max(fired, key=SEVERITIES.index, default=fallback)
-
-
-def _fired(event: Event) -> list[str]:
-    return [rule.line() for rule in rules_of(event) if rule.fired]
 
 
 def _link(model: str, event: Mapping[str, Any], kind: str, airflow_url: str) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
 from evermix.core import ledger
 from evermix.core.ledger import Event
+from evermix.core.question import shown_of
 from evermix.records import Decision, Verdict
 
 
@@ -24,6 +25,8 @@ class WeekOutcome:
         SHA-256 of the snapshot's data.
     evidence_of_version : mapping
         Hashes that the version carries: request, draws, observed data, snapshot.
+    evaluation : mapping
+        What evaluate recorded of the challenger, of which a question keeps what a person needs to see.
     """
 
     decision: Decision
@@ -33,6 +36,7 @@ class WeekOutcome:
     reconstructed: bool
     code: Mapping[str, Any]
     evidence_of_version: Mapping[str, Any]
+    evaluation: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,7 @@ def close_week(
             "promotable": verdict == "hold",
             "reasons": [*week.decision.reasons, *(week.verdict.reasons if week.verdict else [])],
             "champion": champion,
+            **shown_of(week.evaluation),
         }
     events = ledger.append(
         events,
@@ -130,6 +135,13 @@ def answer_question(
             events, "promotion", as_of, at, by, version=promoted, previous_version=question["champion"]
         )
     return events, promoted
+
+
+def hold_question(events: list[Event], question: Mapping[str, Any], by: str, at: str) -> list[Event]:
+    """Return the ledger after a person's hold, signed, with the question still open; held twice by one is held once."""
+    if any(e["event"] == "hold" and (e["version"], e["by"]) == (question["version"], by) for e in events):
+        return events
+    return ledger.append(events, "hold", question["as_of"], at, by, version=question["version"])
 
 
 def _answer(events: list[Event], question: Mapping[str, Any], state: str, at: str, by: str) -> list[Event]:

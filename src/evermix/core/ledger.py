@@ -20,7 +20,7 @@ def append(events: list[Event], kind: str, as_of: str, at: str, by: str, **detai
     events : list of Event
         The ledger so far, oldest first.
     kind : str
-        ``decision``, ``verdict``, ``approval``, ``promotion``, ``rollback``, or an order of a person:
+        ``decision``, ``verdict``, ``approval``, ``hold``, ``promotion``, ``rollback``, or an order of a person:
         ``waiver``, ``freeze``, ``unfreeze``, ``refit_request``.
     as_of : str
         Monday of the week that the event belongs to, ISO date.
@@ -145,6 +145,9 @@ def _fold(week: dict[str, Any], event: Event) -> None:
             week["verdict_reasons"] = event["reasons"]
             week["challenger"] = event["version"]
         case "approval":
-            week["approval"] = {key: event[key] for key in ("state", "version", "by", "at") if key in event}
+            held = {"held_by": week["approval"]["held_by"]} if "held_by" in (week["approval"] or {}) else {}
+            week["approval"] = {key: event[key] for key in ("state", "version", "by", "at") if key in event} | held
+        case "hold" if week["approval"] is not None:
+            week["approval"]["held_by"] = [*week["approval"].get("held_by", []), event["by"]]
         case "promotion" | "rollback":
             week["version"] = event["version"]

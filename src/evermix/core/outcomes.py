@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from evermix.core.ledger import Event
 from evermix.records import RuleOutcome
@@ -11,9 +12,14 @@ TELL = "tell"
 _ENDS = ("quarantine", "first_fit")
 
 
-def rules_of(decision: Event) -> list[RuleOutcome]:
+def rules_of(decision: Mapping[str, Any]) -> list[RuleOutcome]:
     """Return the outcomes that a decision of the ledger keeps."""
     return [RuleOutcome.model_validate(rule) for rule in decision["rules"]]
+
+
+def fired_lines(decision: Mapping[str, Any]) -> list[str]:
+    """Return the rules that fired for a decision, in words with all that they saw."""
+    return [rule.line() for rule in rules_of(decision) if rule.fired]
 
 
 def reached(outcomes: Sequence[RuleOutcome]) -> Iterator[RuleOutcome]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from evermix.core import ledger
-from evermix.core.close import answer_question
+from evermix.core.close import answer_question, hold_question
 from evermix.core.question import question_markdown
 from evermix.errors import ConfigError, StoreError
 from evermix.records import VersionFile
@@ -15,6 +15,8 @@ from evermix.stages import close
 from evermix.stages.publish import tell_registry
 from evermix.stages.versions import KeptVersion, find_version
 from evermix.stages.week import Loop
+
+Choice = Literal["approve", "reject", "hold"]
 
 
 def pending_question(loop: Loop) -> dict[str, Any] | None:
@@ -25,8 +27,8 @@ def pending_question(loop: Loop) -> dict[str, Any] | None:
         return close.read_live(loop.store)["question"]
 
 
-def answer(loop: Loop, as_of: str, approve: bool, by: str) -> dict[str, Any]:
-    """Carry out a person's answer to the question of a week.
+def answer(loop: Loop, as_of: str, choice: Choice, by: str) -> dict[str, Any]:
+    """Carry out a person's answer to the question of a week; a hold is signed, and leaves the question open.
 
     A question that was superseded, expired or answered before changes nothing; the result says which.
     """
@@ -37,15 +39,20 @@ def answer(loop: Loop, as_of: str, approve: bool, by: str) -> dict[str, Any]:
         question = live["question"]
         if question is None or question["as_of"] != as_of:
             return {"model": loop.model, "as_of": as_of, "status": _state_of(live["events"], as_of), "promoted": None}
-        events, promoted = answer_question(live["events"], question, approve, by, _now())
+        if choice == "hold":
+            events = hold_question(live["events"], question, by, _now())
+            if len(events) > len(live["events"]):
+                _record(loop, events, f"held {loop.model} {as_of}", "held")
+            return {"model": loop.model, "as_of": as_of, "status": "held", "promoted": None, "by": by}
+        events, promoted = answer_question(live["events"], question, choice == "approve", by, _now())
         if promoted is not None:
             folder = loop.store.live / "challenger"
             version = VersionFile.model_validate_json((folder / "champion.json").read_text(encoding="utf-8"))
             close.set_champion(loop.store, version, (folder / "base.nc").read_bytes())
         shutil.rmtree(loop.store.live / "challenger")
         close.reset_alarm(loop.store)
-        _record(loop, events, f"answered {loop.model} {as_of}", "approved" if approve else "rejected")
-        status = "approved" if approve else "rejected"
+        status = "approved" if choice == "approve" else "rejected"
+        _record(loop, events, f"answered {loop.model} {as_of}", status)
         return {"model": loop.model, "as_of": as_of, "status": status, "promoted": promoted, "by": by}
 
 

@@ -135,6 +135,7 @@ def _outcome(store: Store) -> tuple[WeekOutcome, VersionFile | None]:
         reconstructed=read_json(store.week)["reconstructed"],
         code=read_json(store.inputs / "code.json"),
         evidence_of_version=evidence,
+        evaluation=read_json(store.evaluated / "evaluation.json") if version is not None else {},
     )
     return outcome, version
 

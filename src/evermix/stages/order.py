@@ -78,39 +78,39 @@ class Upstream:
 def request_refit(loop: Loop, by: str, reason: str, upstream: Upstream | None = None) -> dict[str, Any]:
     """Ask for a refit; the next week that is computed carries it out, unless something else asks for a fit first.
 
-    A person's order holds whatever the rules say; an upstream's is evidence (``request.upstream``), so a rule must ask
-    for it.  An upstream that repeats itself under the same id is recorded once.
+    A person's order holds whatever the rules say.  An upstream's is evidence (``request.upstream``) for a rule to ask;
+    it is recorded where none asks, too, and the status says so, since it may come with a delivery that must not wait.
+    An upstream that repeats itself under the same id is recorded once; before the first fit there is nothing to refit.
 
     Raises
     ------
     ConfigError
-        No week was decided yet, or an upstream asks and no rule of params listens.
+        A person asks before any week was decided.
     """
     _need_reason("refit", reason)
-    if upstream is not None:
-        _need_listener(loop)
     with loop.history.locked():
         loop.history.sync()
         close.restore_live(loop.history)
         events = loop.events()
-        as_of = _last_week(loop, events)
         who = {} if upstream is None else {"upstream": upstream.name, "ref": upstream.ref}
+        told = {"model": loop.model, "by": by, "reason": reason, **who}
+        if upstream is not None and ledger.last_decided(events) is None:
+            return told | {"status": "not recorded: no week was decided yet, the first one fits anyway"}
         if upstream is not None and upstream.ref and any(who.items() <= event.items() for event in events):
-            return {"model": loop.model, "status": "already asked", "by": by, "reason": reason, **who}
+            return told | {"status": "already asked"}
+        as_of = _last_week(loop, events)
         events = ledger.append(events, "refit_request", as_of, _now(), by, reason=reason, **who)
         _record(loop, events, f"refit asked of {loop.model}", reason)
-        frozen = frozen_by(events)
-        held = f"; the model is frozen by {frozen['by']}, so it waits until `evermix unfreeze`" if frozen else ""
-        told = {"model": loop.model, "status": f"the next week after {as_of} refits{held}", "by": by, "reason": reason}
-        return told | who
+        return told | {"status": _what_comes_of_it(loop, events, as_of, upstream)}
 
 
-def _need_listener(loop: Loop) -> None:
-    if not any(one.evidence == "request.upstream" for rule in loop.params.rules for one in rule.conditions()):
-        raise ConfigError(
-            f"{loop.model}: no rule of params asks for request.upstream, so nothing would come of it. Add the rule "
-            "upstream_request of evermix's own params.yaml, or have a person ask (without --upstream)."
-        )
+def _what_comes_of_it(loop: Loop, events: list[ledger.Event], as_of: str, upstream: Upstream | None) -> str:
+    asked = {one.evidence for rule in loop.params.rules for one in rule.conditions()}
+    if upstream is not None and "request.upstream" not in asked:
+        return "recorded; no rule of params asks for request.upstream, so nothing comes of it until one does"
+    frozen = frozen_by(events)
+    held = f"; the model is frozen by {frozen['by']}, so it waits until `evermix unfreeze`" if frozen else ""
+    return f"the next week after {as_of} refits{held}"
 
 
 def _check_waiver(model: str, as_of: str, fault: str, found: set[str]) -> None:
