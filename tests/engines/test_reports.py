@@ -4,10 +4,13 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
+from stages.histories import quality_point
 
 from evermix.engines.reports import WeekFiles, decision_plots, evidently_report, week_report
 from evermix.engines.reports.page import allowed_range, list_weeks, relative_change, show_number
+from evermix.engines.reports.quality_plot import moving_series
 from evermix.engines.store import write_json
+from evermix.records import QualityPoint
 
 WEEK = "2026-03-02"
 VERSION = "brand/2025-01-06/0123abcd"
@@ -325,3 +328,30 @@ def test_the_page_says_what_the_rules_that_ever_fired_cost(tmp_path):
     costs = text[text.index("What the rules cost so far") : text.index("Data quality")]
     assert "1 review" in costs and "52.0" in costs and "1.3 to 289.7" in costs
     assert "quiet" not in costs
+
+
+def quality_points(weeks: int = 60) -> list[QualityPoint]:
+    days = pd.date_range("2025-01-13", periods=weeks, freq="7D").strftime("%Y-%m-%d")
+    late = [
+        quality_point(day, day == WEEK, value=float(n % 3), high=2.0, low=0.0 if n > 30 else None)
+        for n, day in enumerate(days)
+    ]
+    still = [quality_point(day, False, measure="completeness", value=1.0) for day in days]
+    refused = quality_point(WEEK, True, measure="duplicates", accepted=False, limit="none", value=2.0, high=0.0)
+    return [*sorted([*late, *still], key=lambda point: point.as_of), refused]
+
+
+def test_quality_shows_each_series_that_moved_and_names_what_lies_outside(evaluated):
+    points = quality_points()
+    assert list(moving_series(points)) == [("freshness_days", "all"), ("duplicates", "all")]
+    assert len(moving_series(points)["freshness_days", "all"]) == 52
+    page = week_report(whole_week(evaluated, quality=points))
+    section = page[page.index("Outside their limits") : page.index("What the delivery changed")]
+    assert "1, refused" in section
+    assert "the contract" in section
+    assert "worst of 30 weeks" in section
+    assert "freshness_days: all" in section
+
+
+def test_a_week_without_a_record_of_quality_shows_no_plot(evaluated):
+    assert "Over time" not in week_report(whole_week(evaluated))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -158,6 +158,20 @@ def measure_quality(seen: Delivered, recorded: pd.DataFrame, params: ModelParams
         limits.quality_false_calls_per_year,
         limits.quality_min_weeks,
     )
+
+
+def earlier_points(seen: Delivered, params: ModelParams, weeks: int) -> list[QualityPoint]:
+    """Return what the last weeks before a delivery's would have been told of it, had somebody watched; number 0.
+
+    Only what the delivery tells of its own past: measures of a delivery have no past but the recorded one.
+    """
+    limits, told = params.validation, told_series(seen, params)
+    empty = pd.DataFrame()
+    out: list[QualityPoint] = []
+    for week in told.index[told.index < pd.Timestamp(seen.as_of)][-weeks:]:
+        then = replace(seen, as_of=week.date(), number=0, accepted=True)
+        out += judge_week(told, {}, empty, then, limits.quality_false_calls_per_year, limits.quality_min_weeks)
+    return out
 
 
 def _spread(values: Floats) -> tuple[float, float]:

@@ -82,3 +82,25 @@ def points_of(
         arrived=date.fromisoformat(arrived_on) if arrived_on and not week["reconstructed"] else None,
     )
     return measure_quality(seen, recorded, params)
+
+
+def points_to_draw(store: Store, params: ModelParams, weeks: int) -> list[QualityPoint]:
+    """Return the record of a closed week, and for the weeks before its start what its delivery tells of them."""
+    from evermix.core.panel import type_rows, weekly_grid
+    from evermix.core.quality_limits import earlier_points
+    from evermix.core.quality_series import Delivered
+    from evermix.engines.sources import read_table
+
+    path = store.live / "quality.csv"
+    recorded = read_points(path.read_text(encoding="utf-8")) if path.is_file() else []
+    panel = store.validated / "panel.parquet"
+    if not panel.is_file():
+        return recorded
+    as_of = date.fromisoformat(read_json(store.week)["as_of"])
+    format_ = read_json(store.snapshot / "about.json")["format"]
+    frame = read_table((store.snapshot / f"data.{format_}").read_bytes(), format_).frame
+    rows = type_rows(frame, params.columns, params.source)
+    grid = weekly_grid(rows, params.columns, params.source, as_of)
+    seen = Delivered(as_of, 1, frame, rows, grid, None, None, True, None)
+    first = recorded[0].as_of if recorded else as_of.isoformat()
+    return [point for point in earlier_points(seen, params, weeks) if point.as_of < first] + recorded

@@ -14,9 +14,10 @@ import pandas as pd
 from evermix.config import ModelParams
 from evermix.core import ledger
 from evermix.engines.history import History, pull_outputs
-from evermix.engines.reports import WeekFiles, evidently_report, week_report
+from evermix.engines.reports import WEEKS_SHOWN, WeekFiles, evidently_report, week_report
 from evermix.engines.store import Store, read_json, write_text
 from evermix.errors import ConfigError, StoreError
+from evermix.stages.quality import points_to_draw
 from evermix.stages.week import Loop
 
 
@@ -70,6 +71,7 @@ def _read(store: Store, params: ModelParams) -> WeekFiles:
         events=ledger.from_lines(book.read_text(encoding="utf-8")) if book.is_file() else [],
         evaluated=store.evaluated,
         slack=params.monitor.cusum_slack,
+        quality=points_to_draw(store, params, WEEKS_SHOWN),
     )
 
 

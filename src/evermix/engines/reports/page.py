@@ -13,7 +13,8 @@ from evermix.core.prequential import log_table
 from evermix.core.rule_costs import rule_costs
 from evermix.engines.reports import figures as fig
 from evermix.engines.reports.plots import evaluation_figures, prequential_plot
-from evermix.records import RuleCost, Score
+from evermix.engines.reports.quality_plot import quality_plot
+from evermix.records import QualityPoint, RuleCost, Score
 
 CELLS_SHOWN = 20
 EVENTS_SHOWN = 12
@@ -52,6 +53,8 @@ class WeekFiles:
         The folder of the evaluation's tables.
     slack : float
         k of the CUSUM of z, from params.
+    quality : list
+        Points of data quality, oldest first, those of this week's delivery last.
     """
 
     model: str
@@ -70,6 +73,7 @@ class WeekFiles:
     events: Sequence[Mapping[str, Any]]
     evaluated: Path
     slack: float
+    quality: Sequence[QualityPoint] = ()
 
     @property
     def missing(self) -> dict[str, str]:
@@ -128,6 +132,7 @@ def week_report(week: WeekFiles, evidently: str | None = None) -> str:
         recent=list(reversed(week.scores[-SCORES_SHOWN:])),
         metrics=_metrics(week),
         charts=_charts(week),
+        outside=_outside(week),
         cells_shown=CELLS_SHOWN,
         describe=describe_event,
     )
@@ -227,6 +232,11 @@ def _cusum_limit(week: WeekFiles) -> float | None:
     return next((float(one.value) for one in asked if one.evidence == "surprise.cusum"), None)
 
 
+def _outside(week: WeekFiles) -> list[QualityPoint]:
+    """Return what of this week's deliveries lies outside its limits."""
+    return [point for point in week.quality if point.as_of == week.as_of and point.outside]
+
+
 def _charts(week: WeekFiles) -> dict[str, str]:
     """Return each chart that has data as inline SVG, by name."""
     from markupsafe import Markup
@@ -236,4 +246,6 @@ def _charts(week: WeekFiles) -> dict[str, str]:
         if week.scores:
             log = log_table([Score.model_validate(row) for row in week.scores], week.slack, week.reset_after)
             drawn["prequential"] = prequential_plot(log, _cusum_limit(week))
+        if week.quality and (plot := quality_plot(week.quality)) is not None:
+            drawn["quality"] = plot
         return {name: Markup(fig.to_svg(figure, name)) for name, figure in drawn.items()}

@@ -10,6 +10,7 @@ import pandas as pd
 
 from evermix.core.quality_series import MEASURES
 from evermix.engines.reports import figures as fig
+from evermix.engines.reports.plots import WEEKS_SHOWN
 from evermix.records import QualityPoint
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = 3
-WEEKS_SHOWN = 52
 ROW_IN = 1.25
 
 
@@ -47,7 +47,10 @@ def quality_plot(points: Sequence[QualityPoint]) -> Figure | None:
     if not series:
         return None
     rows = -(-len(series) // COLUMNS)
-    figure = Figure(figsize=(fig.WIDTH_IN, 0.3 + ROW_IN * rows), layout="constrained")
+    # Laid out by hand: the constrained layout takes seconds for so many axes.
+    height = 0.4 + ROW_IN * rows
+    figure = Figure(figsize=(fig.WIDTH_IN, height))
+    figure.subplots_adjust(left=0.06, right=0.99, top=1 - 0.25 / height, bottom=0.3 / height, hspace=0.45, wspace=0.22)
     axes = figure.subplots(rows, COLUMNS, squeeze=False, sharex=True).ravel()
     for axis, (key, told) in zip(axes, series.items(), strict=False):
         draw_series(axis, f"{key[0]}: {key[1]}", told)
@@ -69,17 +72,23 @@ def draw_series(axis: Axes, title: str, points: Sequence[QualityPoint]) -> None:
     if limited.any():
         band = (np.where(np.isnan(low), floor, low)[limited], np.where(np.isnan(high), top, high)[limited])
         axis.fill_between(weeks[limited], *band, color=fig.BLUE, alpha=0.14, lw=0)
+    if MEASURES[points[0].measure].limit == "spread" and floor > 0.0:
+        axis.set_yscale("log")
+        axis.minorticks_off()
     taken, outside = table["accepted"].to_numpy(bool), table["outside"].to_numpy(bool)
-    axis.plot(weeks[taken], value[taken], color=fig.INK, lw=0.9, marker="o", ms=1.6)
+    # A line over weeks that say nothing would invent what happened there.
+    gaps = weeks.diff().gt(pd.Timedelta(weeks=1)).cumsum()
+    for _, part in table.assign(week=weeks, value=value)[taken].groupby(gaps[taken]):
+        axis.plot(part["week"], part["value"], color=fig.INK, lw=0.9, marker="o", ms=1.6)
     axis.plot(weeks[~taken], value[~taken], "o", ms=3.4, mfc="none", mec=fig.MUTED)
     axis.plot(weeks[outside], value[outside], "D", ms=3.6, color=fig.RED)
-    axis.set_title(title if len(title) <= _TITLE else f"{title[: _TITLE - 1]}…", fontsize=7.5)
+    axis.set_title(title if len(title) <= _TITLE else f"{title[: _TITLE - 1]}…", fontsize=6.8)
     axis.tick_params(labelsize=7)
     fig.number_axis(axis)
     _few_weeks(axis)
 
 
-_TITLE = 46
+_TITLE = 48
 
 
 def _few_weeks(axis: Axes) -> None:
