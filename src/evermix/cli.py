@@ -166,6 +166,7 @@ def _add_person(add: Callable[..., Any]) -> None:
         if name == "refit":
             c.add_argument("--upstream", metavar="NAME", help="the system that asks; a rule of params decides then")
             c.add_argument("--ref", default="", help="the system's own id of its request: the same one counts once")
+            c.add_argument("--drop-amendments", action="store_true", help="go back to the plain spec of params")
         if name == "accept":
             c.add_argument("--as-of", required=True, help="Monday of the quarantined week, YYYY-MM-DD")
             c.add_argument(

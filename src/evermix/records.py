@@ -262,3 +262,8 @@ class VersionFile(Record):
     def fitted_as_of(self) -> str:
         """The week whose fit made the draws, ISO Monday."""
         return self.base.split("/")[1]
+
+    @property
+    def amendments(self) -> dict[str, Any]:
+        """What a review added to the spec, empty for a plain one."""
+        return dict(self.spec.get("amendments", {}))

@@ -86,7 +86,7 @@ def test_roas_is_total_over_spend_and_only_where_money_was_spent():
 def test_totals_cover_the_last_weeks_of_all_geos():
     values = np.arange(2 * 60 * 2 * 1, dtype=float).reshape(2, 60, 2, 1)
     contributions = xr.DataArray(values, dims=("draw", "week", "geo", "component"), coords={"component": ["tv"]})
-    assert diagnostics.total_contributions(contributions).to_numpy()[0, 0] == values[0, 8:].sum()
+    assert diagnostics.total_contributions(contributions, {}).to_numpy()[0, 0] == values[0, 8:].sum()
 
 
 def test_p_values_are_moderate_under_the_truth():

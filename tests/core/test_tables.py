@@ -28,7 +28,7 @@ TV = [[[[10, 1], [20, 1]]] * 2, [[[30, 1], [40, 1]]] * 2]
 
 
 def test_roas_by_hand_per_geo_and_for_all_geos_together():
-    got = roas_rows(parts(TV), spend([5, 10, 5, 10]), ["tv"]).set_index("geo")
+    got = roas_rows(parts(TV), spend([5, 10, 5, 10]), ["tv"], {}).set_index("geo")
     assert got["spend"].to_dict() == {"n": 10, "s": 20, "all": 30}
     # North: 20 / 10 and 60 / 10; south: 40 / 20 and 80 / 20; together: 60 / 30 and 140 / 30.
     assert got["mean"].to_dict() == pytest.approx({"n": 4.0, "s": 3.0, "all": 10 / 3})
@@ -38,16 +38,25 @@ def test_roas_by_hand_per_geo_and_for_all_geos_together():
 
 def test_one_geo_has_no_total_beside_it_and_a_channel_without_spend_no_roas():
     one = parts([[[[10, 1]]] * 2], geos=("all",))
-    assert roas_rows(one, spend([5, 5], geos=("all",)), ["tv"])["geo"].tolist() == ["all"]
-    assert roas_rows(one, spend([0, 0], geos=("all",)), ["tv"]).empty
+    assert roas_rows(one, spend([5, 5], geos=("all",)), ["tv"], {})["geo"].tolist() == ["all"]
+    assert roas_rows(one, spend([0, 0], geos=("all",)), ["tv"], {}).empty
 
 
 def test_the_window_of_roas_is_the_last_year():
     weeks = pd.date_range("2024-01-01", periods=WINDOW_WEEKS + 3, freq="7D")
     long = parts(np.full((1, len(weeks), 1, 1), 2.0), geos=("all",), components=("tv",), weeks=weeks)
     money = spend([1000.0] * 3 + [1.0] * WINDOW_WEEKS, geos=("all",), weeks=weeks)
-    row = roas_rows(long, money, ["tv"]).iloc[0]
+    row = roas_rows(long, money, ["tv"], {}).iloc[0]
     assert (row["mean"], row["weeks"], row["first_week"]) == (2.0, WINDOW_WEEKS, weeks[3])
+
+
+def test_roas_of_a_changed_effect_begins_with_the_change_and_what_came_before_has_a_row_of_its_own():
+    got = roas_rows(parts(TV), spend([5, 10, 5, 10]), ["tv"], {"tv": "2026-01-12"}).set_index(["geo", "channel"])
+    now, before = got.loc[("n", "tv")], got.loc[("n", "tv before 2026-01-12")]
+    assert (now["first_week"], now["weeks"], now["spend"], now["mean"]) == (WEEKS[1], 1, 5, 4.0)
+    assert (before["last_week"], before["weeks"], before["spend"]) == (WEEKS[0], 1, 5)
+    long_ago = roas_rows(parts(TV), spend([5, 10, 5, 10]), ["tv"], {"tv": "2020-01-06"})
+    assert long_ago["channel"].unique().tolist() == ["tv"]
 
 
 def test_each_part_has_its_role_and_all_that_params_do_not_name_is_base():

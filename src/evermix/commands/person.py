@@ -79,7 +79,8 @@ def refit(args: argparse.Namespace) -> None:
     if args.ref and not args.upstream:
         raise ConfigError("refit: --ref goes with --upstream NAME.")
     upstream = verb.Upstream(args.upstream, args.ref) if args.upstream else None
-    out.show(args, verb.request_refit(loop_of(args), person_of(args), args.reason, upstream), out.fields_text)
+    asked = verb.request_refit(loop_of(args), person_of(args), args.reason, upstream, plain=args.drop_amendments)
+    out.show(args, asked, out.fields_text)
     tell_people(args)
 
 

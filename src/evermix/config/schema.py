@@ -205,6 +205,7 @@ class EvaluationParams(_Strict):
     """How a challenger is measured."""
 
     holdout_weeks: Annotated[int, Field(ge=1)]
+    challenger_lead_se: Annotated[float, Field(ge=0.0)]
     season_weeks: Annotated[int, Field(ge=1)]
     draws: Annotated[int, Field(ge=100)]
     plan_weeks: Annotated[int, Field(ge=1)]

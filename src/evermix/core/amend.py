@@ -6,7 +6,7 @@ bookkeeping only; what they do to a model is the kind's matter.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 KEY = "amendments"
@@ -67,6 +67,11 @@ def level_name(week: str) -> str:
 def last_break(spec: Spec, channel: str) -> str | None:
     """Return the Monday since which a channel has the effect that it has now, None: since ever."""
     return max((one["from"] for one in _breaks(amendments_of(spec)) if one["channel"] == channel), default=None)
+
+
+def current_since(spec: Spec, channels: Iterable[str]) -> dict[str, str]:
+    """Return by channel the Monday since which its effect is what it is; one that never broke is left out."""
+    return {name: week for name in channels if (week := last_break(spec, name)) is not None}
 
 
 def in_words(amendments: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from typing import Any, cast
 import pandas as pd
 
 from evermix.config import EVIDENCE, ModelParams, Rule
+from evermix.core.amend import amended_spec, plain_spec
 from evermix.core.changes import launched_columns, masked_mondays
 from evermix.core.orders import obey, request_evidence
 from evermix.core.outcomes import TELL, told_rules
@@ -188,13 +189,15 @@ def build_request(
     params: ModelParams,
     panel: pd.DataFrame,
     champion: VersionFile | None,
+    carried: Mapping[str, Any],
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Return the request, without its id, and the training panel: all that a fit depends on.
 
-    The basis is the champion's, so that scales and time do not move.  Channels that are to be
-    launched after ``as_of`` are left out of columns and panel.
+    The basis is the champion's, so that scales and time do not move; so are the amendments ``carried``.  Channels that
+    are to be launched after ``as_of`` are left out of columns and panel.
     """
     settings = request_settings(params, decision.as_of)
+    settings["spec"] = amended_spec(settings["spec"], carried)
     last = panel.loc[panel["target"].notna(), "week"].max()
     request = {
         **settings,
@@ -285,8 +288,8 @@ def _is_the_same_fit(
 ) -> bool:
     if request.get("champion") != (champion.id if champion is not None else None) or request.get("as_of") != asked_in:
         return False
-    today = request_settings(params, as_of)
-    return all(json.dumps(request[k], sort_keys=True) == json.dumps(today[k], sort_keys=True) for k in _RECIPE)
+    today, then = request_settings(params, as_of), {**request, "spec": plain_spec(request["spec"])}
+    return all(json.dumps(then[k], sort_keys=True) == json.dumps(today[k], sort_keys=True) for k in _RECIPE)
 
 
 def _is_worse(now: Seen, then: float | bool | None) -> bool:

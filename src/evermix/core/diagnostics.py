@@ -92,6 +92,17 @@ def unseen_launch(panel: pd.DataFrame, held: NDArray[np.bool_]) -> tuple[pd.Time
     return min(launches) if launches else None
 
 
+def scored_rows(panel: pd.DataFrame, holdout_weeks: int) -> tuple[NDArray[np.bool_], str | None]:
+    """Return which held-out rows a fit without them is scored on, shape (row,), and why it is not all of them."""
+    held = is_held_out(panel, holdout_weeks)
+    launch = unseen_launch(panel, held)
+    if launch is None:
+        return held, None
+    week, channel = launch
+    why = f"scored before {week:%Y-%m-%d}: {channel} was launched then, unseen"
+    return held & (panel["week"] < week).to_numpy(), why
+
+
 def holdout_skill(
     predictive: Predictive, panel: pd.DataFrame, held: NDArray[np.bool_], season_weeks: int, seed: int
 ) -> tuple[dict[str, float], dict[str, str], pd.DataFrame]:
@@ -159,9 +170,19 @@ def excess_in_errors(difference: Floats, weeks: pd.Series) -> float:
     return float(weekly.mean() / (weekly.std(ddof=1) / np.sqrt(len(weekly))))
 
 
-def total_contributions(contributions: xr.DataArray, weeks: int = WINDOW_WEEKS) -> xr.DataArray:
-    """Return totals over the last weeks and all geos, dims (draw, component), from (draw, week, geo, component)."""
-    return contributions.isel(week=slice(-weeks, None)).sum(("week", "geo"))
+def total_contributions(contributions: xr.DataArray, since: Mapping[str, str]) -> xr.DataArray:
+    """Return totals over the last weeks and all geos, dims (draw, component), from (draw, week, geo, component).
+
+    Parameters
+    ----------
+    since : mapping
+        By component the first week that counts, where that is not the window's.
+    """
+    recent = contributions.isel(week=slice(-WINDOW_WEEKS, None))
+    for name, week in since.items():
+        counts = (recent["component"] != name) | (recent["week"] >= np.datetime64(week, "s"))
+        recent = recent.where(counts, 0.0)
+    return recent.sum(("week", "geo"))
 
 
 def weekly_contributions(contributions: xr.DataArray) -> pd.DataFrame:
@@ -237,10 +258,14 @@ def champion_overlap(table: pd.DataFrame, channels: Sequence[str]) -> float | No
     return float(shared.min()) if len(shared) else None
 
 
-def recent_spend(panel: pd.DataFrame, weeks: int = WINDOW_WEEKS) -> dict[str, float]:
-    """Return spend by channel over the last weeks of the panel, money."""
-    recent = panel[panel["week"].isin(panel["week"].drop_duplicates().sort_values().iloc[-weeks:])]
-    return {c.removeprefix("spend."): float(recent[c].sum()) for c in map(str, panel) if c.startswith("spend.")}
+def recent_spend(panel: pd.DataFrame, since: Mapping[str, str]) -> dict[str, float]:
+    """Return spend by channel over the last weeks of the panel, or since a channel's own first week; money."""
+    recent = panel[panel["week"].isin(panel["week"].drop_duplicates().sort_values().iloc[-WINDOW_WEEKS:])]
+    out = {}
+    for name in (c.removeprefix("spend.") for c in map(str, panel) if c.startswith("spend.")):
+        counts = recent["week"] >= pd.Timestamp(since[name]) if name in since else slice(None)
+        out[name] = float(recent.loc[counts, f"spend.{name}"].sum())
+    return out
 
 
 def finite_values(values: Mapping[str, Any]) -> dict[str, float | None]:

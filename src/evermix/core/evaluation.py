@@ -12,6 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from evermix.core import diagnostics
+from evermix.core.amend import current_since
 from evermix.core.budget import CURVES, BudgetReview
 from evermix.core.predictive import Predictive
 
@@ -98,20 +99,18 @@ def evaluate_challenger(
     rows = panel[known]
     observed = rows["target"].to_numpy(float)
     inside = challenger.predictive.rows(known)
-    held = diagnostics.is_held_out(panel, settings["holdout_weeks"])
+    held, unscored = diagnostics.scored_rows(panel, settings["holdout_weeks"])
     values: dict[str, Any] = {name: challenger.convergence.get(name) for name in CONVERGENCE}
     values |= diagnostics.predictive_p_values(inside, rows, settings["seed"])
     values |= {f"coverage_{level}": diagnostics.coverage(inside, observed, level / 100) for level in (50, 90)}
-    notes, launch = {}, diagnostics.unseen_launch(panel, held)
-    if launch is not None:
-        held = held & (panel["week"] < launch[0]).to_numpy()
-        notes["holdout_crps_ratio"] = f"scored before {launch[0]:%Y-%m-%d}: {launch[1]} was launched then, unseen"
+    notes = {} if unscored is None else {"holdout_crps_ratio": unscored}
     skill, not_applicable, holdout = _skill(request, panel, challenger.early_predictive, held)
     channels = list(request["columns"]["channels"])
+    since = current_since(request["spec"], channels)
     table = diagnostics.contribution_table(
-        diagnostics.total_contributions(challenger.contributions),
-        diagnostics.total_contributions(champion) if champion is not None else None,
-        {name: value for name, value in diagnostics.recent_spend(panel).items() if name in channels},
+        diagnostics.total_contributions(challenger.contributions, since),
+        diagnostics.total_contributions(champion, since) if champion is not None else None,
+        {name: value for name, value in diagnostics.recent_spend(panel, since).items() if name in channels},
     )
     values |= skill | {"champion_overlap_min": diagnostics.champion_overlap(table, channels)}
     values |= challenger.budget.values

@@ -29,7 +29,8 @@ def orders_for(events: Sequence[Event], as_of: str, snapshot: str, expires_weeks
     -------
     dict
         ``waivers``: names of rules; ``frozen``, ``refit`` (of a person) and ``upstream`` (of a data team's system,
-        named ``upstream``): ``{by, reason}`` or None; ``refused``: `refused_question` or None.
+        named ``upstream``): ``{by, reason}`` or None, a refit with ``plain`` where the champion's amendments are to
+        be dropped; ``refused``: `refused_question` or None.
     """
     waived = {e["fault"] for e in events if e["event"] == "waiver" and (e["as_of"], e["snapshot"]) == (as_of, snapshot)}
     refused = refused_question(events, expires_weeks)
@@ -107,7 +108,7 @@ def obey(
     return decision, [*reasons, *asked], None
 
 
-def refit_asked_by(events: Sequence[Event], upstream: bool = False) -> dict[str, str] | None:
+def refit_asked_by(events: Sequence[Event], upstream: bool = False) -> dict[str, Any] | None:
     """Return who asked for a refit and why; it holds until a fit has come out of it: one verdict, whatever it was.
 
     Parameters
@@ -119,7 +120,8 @@ def refit_asked_by(events: Sequence[Event], upstream: bool = False) -> dict[str,
     if not asked or any(event["event"] == "verdict" for event in events[asked[-1] :]):
         return None
     event = events[asked[-1]]
-    return _signed(event) | ({"upstream": str(event["upstream"])} if upstream else {})
+    told = _signed(event) | ({"plain": True} if event.get("plain") else {})
+    return told | ({"upstream": str(event["upstream"])} if upstream else {})
 
 
 def _signed(event: Event) -> dict[str, str]:

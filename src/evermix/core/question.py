@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from evermix.core.contest_words import contest_lines
 from evermix.core.outcomes import rules_of
 
 _HOLD = "**Hold** signs that somebody has looked, changes nothing and leaves the question open until it expires."
@@ -19,7 +20,7 @@ def question_markdown(
     ----------
     question : mapping
         ``version, as_of, decision, verdict, promotable, reasons, champion`` and, as `shown_of` keeps them, ``roas`` and
-        ``coverage``; a question of an earlier version has neither.
+        ``coverage`` (a question of an earlier version has neither) and, of a review that an alarm opened, ``contest``.
     decision, verdict : mapping
         The ledger's events of that week; empty ones leave their tables out.
     """
@@ -34,6 +35,7 @@ def question_markdown(
         "",
     ]
     lines += [*_roas_lines(question.get("roas", [])), *_coverage_lines(question.get("coverage", {}))]
+    lines += contest_lines(question["contest"]) if "contest" in question else []
     fired = [rule for rule in rules_of(decision) if rule.fired] if decision else []
     if fired:
         lines += _table(["rule", "what it saw"], [[rule.name, rule.text()] for rule in fired])
@@ -50,10 +52,11 @@ def question_markdown(
 
 
 def shown_of(evaluation: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a question keeps of the challenger's evaluation: ROAS of both versions, and training coverage."""
+    """Return what a question keeps of the challenger's evaluation: ROAS of both, training coverage, contest."""
     values = evaluation.get("values", {})
     coverage = {level: values[f"coverage_{level}"] for level in ("50", "90") if f"coverage_{level}" in values}
-    return {"roas": list(evaluation.get("roas", [])), "coverage": coverage}
+    contest = {"contest": evaluation["contest"]} if "contest" in evaluation else {}
+    return {"roas": list(evaluation.get("roas", [])), "coverage": coverage, **contest}
 
 
 def _roas_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -5,7 +5,7 @@ Pure: contributions, predictions, scores and the ledger come in, tables come out
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any, Literal
 
@@ -94,20 +94,28 @@ def contribution_rows(contributions: xr.DataArray, columns: Mapping[str, Any]) -
     return table.assign(role=[named.get(str(name), "base") for name in table["component"]])
 
 
-def roas_rows(contributions: xr.DataArray, panel: pd.DataFrame, channels: Sequence[str]) -> pd.DataFrame:
+def roas_rows(
+    contributions: xr.DataArray, panel: pd.DataFrame, channels: Sequence[str], since: Mapping[str, str]
+) -> pd.DataFrame:
     """Return the return on ad spend of each channel that spent in the last weeks, per geo and for all geos together.
 
     All of the window's contribution, the part that comes from earlier spend too, is credited to the window's spend.
+
+    Parameters
+    ----------
+    since : mapping
+        The Monday since which a channel's effect is what it is, where it changed: its window begins there, and what
+        came before is a row of its own, ``<channel> before <week>``.
     """
     recent = contributions.isel(week=slice(-WINDOW_WEEKS, None))
-    weeks = pd.DatetimeIndex(recent["week"].to_numpy())
-    spent = panel[panel["week"].isin(weeks)].groupby("geo").sum(numeric_only=True)
     geos = [str(geo) for geo in recent["geo"].to_numpy()]
     groups = {geo: [geo] for geo in geos} | ({"all": geos} if len(geos) > 1 else {})
     rows = []
     for geo, members in groups.items():
-        totals = recent.sel(geo=members).sum(("week", "geo"))
-        for channel in channels:
+        for name, channel, within in _windows(recent, channels, since):
+            weeks = pd.DatetimeIndex(within["week"].to_numpy())
+            totals = within.sel(geo=members).sum(("week", "geo"))
+            spent = panel[panel["week"].isin(weeks)].groupby("geo").sum(numeric_only=True)
             spend = float(spent.loc[members, f"spend.{channel}"].sum()) if f"spend.{channel}" in spent else 0.0
             if spend <= 0:
                 continue
@@ -115,8 +123,19 @@ def roas_rows(contributions: xr.DataArray, panel: pd.DataFrame, channels: Sequen
             low, median, high = np.quantile(ratio, [0.05, 0.5, 0.95])
             window = {"first_week": weeks.min(), "last_week": weeks.max(), "weeks": len(weeks), "spend": spend}
             ends = {"mean": float(ratio.mean()), "median": median, "low_90": low, "high_90": high}
-            rows.append({"geo": geo, "channel": channel, **window, **ends})
+            rows.append({"geo": geo, "channel": name, **window, **ends})
     return pd.DataFrame(rows)
+
+
+def _windows(
+    recent: xr.DataArray, channels: Sequence[str], since: Mapping[str, str]
+) -> Iterator[tuple[str, str, xr.DataArray]]:
+    """Yield the name of a row of ROAS, its channel, and the contributions of its weeks."""
+    for channel in channels:
+        changed = recent["week"] >= np.datetime64(since.get(channel, "0001-01-01"), "s")
+        yield channel, channel, recent.isel(week=changed.to_numpy())
+        if not changed.all():
+            yield f"{channel} before {since[channel]}", channel, recent.isel(week=~changed.to_numpy())
 
 
 def plan_rows(predictive: Predictive, planned: pd.DataFrame) -> pd.DataFrame:

@@ -26,6 +26,7 @@ from evermix.engines.store import (
     write_text,
 )
 from evermix.records import Decision, Verdict, VersionFile
+from evermix.stages.fits import proposed_fit
 from evermix.stages.publish import publish_version, tell_registry
 
 
@@ -142,7 +143,8 @@ def _outcome(store: Store) -> tuple[WeekOutcome, VersionFile | None]:
 
 def _version(store: Store) -> VersionFile:
     request = read_json(store.request / "request.json")
-    fit = read_json(store.fit / "fit.json")
+    chosen = proposed_fit(store)
+    fit = chosen.record
     digest = hash_bytes(f"{request['id']}{fit['draws_hash']}".encode())[:8]
     return VersionFile(
         id=f"{store.model}/{request['as_of']}/{digest}",
@@ -150,7 +152,7 @@ def _version(store: Store) -> VersionFile:
         as_of=request["as_of"],
         fitted_through=fit["fitted_through"],
         kind=request["kind"],
-        spec=request["spec"],
+        spec=chosen.spec,
         basis=fit["basis"],
         columns=request["columns"],
         recipe=request["recipe"],
@@ -171,7 +173,7 @@ def _write_live(store: Store, closing: Closing, version: VersionFile | None, dec
         _append_scores(store)
         copy_folder(store.request, store.live / "request")
     if version is not None and closing.promoted == version.id:
-        set_champion(store, version, (store.fit / "posterior.nc").read_bytes())
+        set_champion(store, version, (proposed_fit(store).folder / "posterior.nc").read_bytes())
     challenger = store.live / "challenger"
     if closing.question is None:
         shutil.rmtree(challenger, ignore_errors=True)
@@ -179,7 +181,7 @@ def _write_live(store: Store, closing: Closing, version: VersionFile | None, dec
         with fresh_folder(challenger) as draft:
             write_json(draft / "question.json", closing.question)
             write_json(draft / "champion.json", version.model_dump())
-            shutil.copyfile(store.fit / "posterior.nc", draft / "base.nc")
+            shutil.copyfile(proposed_fit(store).folder / "posterior.nc", draft / "base.nc")
 
 
 def set_champion(store: Store, version: VersionFile, draws: bytes) -> None:

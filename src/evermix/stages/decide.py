@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from evermix.config import ModelParams
+from evermix.core.amend import in_words
+from evermix.core.challengers import challenge, has_alarm, kept_amendments
 from evermix.core.decide import build_request, decide_week, pending_question, refused_rules, request_id
 from evermix.core.experiment import suspects_of
 from evermix.engines.sources import panel_bytes, read_panel
 from evermix.engines.store import Store, copy_folder, fresh_folder, read_json, write_bytes, write_json
 from evermix.errors import StoreError
-from evermix.records import Decision, ValidationReport, VersionFile
+from evermix.records import Decision, Score, ValidationReport, VersionFile
 
 
 def run(store: Store, params: ModelParams) -> Decision:
@@ -39,7 +41,12 @@ def run(store: Store, params: ModelParams) -> Decision:
         reasons = [f"adopted by {told['by']}: {told['reason']}", *decision.reasons]
         decision = decision.model_copy(update={"reasons": reasons})
     if decision.requested_now:
-        decision = decision.model_copy(update={"request": _write_request(store, decision, params, champion)})
+        carried = kept_amendments(champion, params.columns, as_of, orders)
+        if carried:
+            reasons = [*decision.reasons, f"carried on from the champion: {in_words(carried)}"]
+            decision = decision.model_copy(update={"reasons": reasons})
+        request = _write_request(store, decision, params, champion, carried)
+        decision = decision.model_copy(update={"request": request})
     else:
         decision = decision.model_copy(update={"request": _keep_request(store)})
     write_json(store.decision, decision.model_dump())
@@ -78,12 +85,17 @@ def _keep_request(store: Store) -> str | None:
     return str(request["id"])
 
 
-def _write_request(store: Store, decision: Decision, params: ModelParams, champion: VersionFile | None) -> str:
+def _write_request(
+    store: Store, decision: Decision, params: ModelParams, champion: VersionFile | None, carried: dict[str, Any]
+) -> str:
     panel = read_panel(store.validated / "panel.parquet")
     if panel is None:
         raise StoreError(f"{store.validated / 'panel.parquet'}: not there. Run validate again.")
-    request, training = build_request(decision, params, panel, champion)
-    request["suspects"] = suspects_of(decision.rules, _alarm(store))
+    request, training = build_request(decision, params, panel, champion, carried)
+    alarm = _alarm(store)
+    request["suspects"] = suspects_of(decision.rules, alarm)
+    if has_alarm(decision):
+        request |= challenge(alarm, carried, request, training, _scores(store))
     files = {"panel.parquet": panel_bytes(training)}
     planned = read_panel(store.validated / "plan.parquet")
     if planned is not None:
@@ -100,3 +112,10 @@ def _write_request(store: Store, decision: Decision, params: ModelParams, champi
             write_bytes(draft / name, data)
         write_json(draft / "request.json", request)
     return str(request["id"])
+
+
+def _scores(store: Store) -> list[Score]:
+    """Return the prequential log with this week's rows."""
+    before = store.before / "prequential.json"
+    rows = read_json(before)["rows"] if before.is_file() else []
+    return [Score.model_validate(row) for row in [*rows, *read_json(store.monitored / "scores.json")]]

@@ -16,6 +16,7 @@ import yaml
 from evermix.config import Environment, parse_params
 from evermix.config.environment import without_secrets
 from evermix.core import ledger, tables
+from evermix.core.amend import current_since
 from evermix.core.draws import stack_draws
 from evermix.core.prequential import champion_inputs
 from evermix.engines.history.reading import open_history
@@ -138,9 +139,9 @@ def _add_what_the_champion_says(
         draws = stack_draws(load_posterior(Path(name) / "base.nc"), DRAWS)
         panel = _panel(read_panel(Path(name) / "panel.parquet"), version)
     args = (version.columns, version.spec, version.basis)
-    contributions = kind.contributions(draws, panel, *args)
+    contributions, channels = kind.contributions(draws, panel, *args), list(version.columns["channels"])
     frames["contributions"].append(tables.contribution_rows(contributions, version.columns))
-    frames["roas"].append(tables.roas_rows(contributions, panel, list(version.columns["channels"])))
+    frames["roas"].append(tables.roas_rows(contributions, panel, channels, current_since(version.spec, channels)))
     planned = _planned(read, model, panel, notes)
     if planned is not None:
         whole = pd.concat([panel, planned], ignore_index=True)

@@ -75,12 +75,15 @@ class Upstream:
     ref: str
 
 
-def request_refit(loop: Loop, by: str, reason: str, upstream: Upstream | None = None) -> dict[str, Any]:
+def request_refit(
+    loop: Loop, by: str, reason: str, upstream: Upstream | None = None, *, plain: bool = False
+) -> dict[str, Any]:
     """Ask for a refit; the next week that is computed carries it out, unless something else asks for a fit first.
 
     A person's order holds whatever the rules say.  An upstream's is evidence (``request.upstream``) for a rule to ask;
     it is recorded where none asks, too, and the status says so, since it may come with a delivery that must not wait.
     An upstream that repeats itself under the same id is recorded once; before the first fit there is nothing to refit.
+    A ``plain`` refit goes back to the spec of params, without what reviews have added to the champion's.
 
     Raises
     ------
@@ -98,8 +101,8 @@ def request_refit(loop: Loop, by: str, reason: str, upstream: Upstream | None = 
             return told | {"status": "not recorded: no week was decided yet, the first one fits anyway"}
         if upstream is not None and upstream.ref and any(who.items() <= event.items() for event in events):
             return told | {"status": "already asked"}
-        as_of = _last_week(loop, events)
-        events = ledger.append(events, "refit_request", as_of, _now(), by, reason=reason, **who)
+        as_of, how = _last_week(loop, events), {"plain": True} if plain else {}
+        events = ledger.append(events, "refit_request", as_of, _now(), by, reason=reason, **who, **how)
         _record(loop, events, f"refit asked of {loop.model}", reason)
         return told | {"status": _what_comes_of_it(loop, events, as_of, upstream)}
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from evermix.config import Environment
 from evermix.core import ledger
+from evermix.core.amend import in_words
 from evermix.core.close import WeekOutcome
 from evermix.core.verify import VERDICT_TAGS, missing_versions
 from evermix.engines.history import History, read_branch_file
@@ -16,6 +17,7 @@ from evermix.engines.registry import Registry
 from evermix.engines.store import Store, hash_bytes, read_json, write_bytes, write_json
 from evermix.errors import ServiceError
 from evermix.records import VersionFile
+from evermix.stages.fits import proposed_fit
 from evermix.stages.versions import find_version
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ def publish_version(env: Environment, store: Store, version: VersionFile, outcom
         write_json(folder / "champion.json", version.model_dump())
         files = {
             "champion.json": folder / "champion.json",
-            "base.nc": store.fit / "posterior.nc",
+            "base.nc": proposed_fit(store).folder / "posterior.nc",
             "panel.parquet": store.request / "panel.parquet",
             "reports/decision.json": store.decision,
             "reports/verdict.json": store.verdict,
@@ -86,6 +88,7 @@ def _tags(store: Store, version: VersionFile, outcome: WeekOutcome, commit: str)
         "observed_hash": version.observed_hash,
         "draws_hash": version.draws_hash,
         "basis_hash": str(outcome.evidence_of_version["basis_hash"]),
+        "amendments": in_words(version.amendments),
         "seed": str(request["seed"]),
         "code_commit": str(outcome.code.get("commit")),
         "code_dirty": str(outcome.code.get("dirty")),

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from evermix.core.amend import amendments_of
 from evermix.core.draws import hash_draws, stack_draws
 from evermix.engines.models import load_kind
-from evermix.engines.models.fit import FitResult, Progress, fit_model
+from evermix.engines.models.fit import FitResult, Progress, converged, fit_model
 from evermix.errors import DataError
 
 # Draws that the mean noise is taken over; its Monte-Carlo error is a few per mille of it.
@@ -22,7 +23,7 @@ def fit_request(
     request: dict[str, Any],
     panel: pd.DataFrame,
     start: xr.Dataset | None,
-    make_progress: Callable[[str], Progress | None],
+    progress: tuple[Progress | None, Progress | None],
 ) -> tuple[FitResult, FitResult, dict[str, Any]]:
     """Return the fit of all rows, the fit without the last ``holdout_weeks`` weeks, and their record.
 
@@ -33,9 +34,10 @@ def fit_request(
     panel : DataFrame
         The training rows; a late target is NaN.
     start : Dataset or None
-        Draws of the champion with a leading dim ``draw``; used where they fit the model.
-    make_progress : callable
-        Gives the progress callback of a fit by its label.
+        Draws of the champion with a leading dim ``draw``; used where they fit the model.  A challenger of a review is
+        a request with another ``spec``.
+    progress : tuple of callable or None
+        Is told how far each of the two fits is.
 
     Returns
     -------
@@ -53,6 +55,7 @@ def fit_request(
     kind, columns, spec, seed = load_kind(request["kind"]), request["columns"], request["spec"], request["seed"]
     kind.check(spec, columns)
     basis = kind.pin(panel, columns, spec, request["basis"])
+    panel = observed_panel(panel, spec)
     weeks = panel.loc[np.isfinite(panel["target"].to_numpy()), "week"].drop_duplicates().sort_values()
     held = request["evaluation"]["holdout_weeks"]
     if len(weeks) <= 2 * held:
@@ -61,11 +64,10 @@ def fit_request(
             "Bring more history, or lower evaluation.holdout_weeks."
         )
     early = panel[panel["week"] < weeks.iloc[-held]].reset_index(drop=True)
-    fits = []
-    for part, (label, rows) in enumerate({"fit 1 of 2": panel, "fit 2 of 2 (holdout)": early}.items()):
-        progress = make_progress(label)
-        fits.append(fit_model(kind, rows, columns, spec, basis, request["sampler"], seed + part, start, progress))
-    full, holdout = fits
+    full, holdout = (
+        fit_model(kind, rows, columns, spec, basis, request["sampler"], seed + part, start, progress[part])
+        for part, rows in enumerate((panel, early))
+    )
     posterior = full.tree["posterior"].to_dataset()
     noise = kind.predict(stack_draws(posterior, _NOISE_DRAWS), panel, columns, spec, basis).sd
     record = {
@@ -77,7 +79,16 @@ def fit_request(
         "free_variables": sorted(str(name) for name in posterior.data_vars),
         "summary": full.summary,
         "holdout_summary": holdout.summary,
+        "converged": converged(full.summary) and converged(holdout.summary),
         "fitted_through": str(weeks.iloc[-1].date()),
         "noise_sd": float(noise.mean()),
     }
     return full, holdout, record
+
+
+def observed_panel(panel: pd.DataFrame, spec: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the panel as a fit observes it: no target before the first week that the spec's amendments name."""
+    first = amendments_of(spec).get("first_week")
+    if first is None:
+        return panel
+    return panel.assign(target=panel["target"].where(panel["week"] >= pd.Timestamp(first)))
