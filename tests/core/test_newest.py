@@ -3,7 +3,14 @@ import pandas as pd
 import pytest
 from core.panels import WEEKS, accepted, grid
 
-from evermix.core.newest import copied_columns, exchanged_now, is_not_frozen, is_own_week, is_whole_week
+from evermix.core.newest import (
+    copied_columns,
+    exchanged_now,
+    has_whole_media,
+    is_not_frozen,
+    is_own_week,
+    is_whole_week,
+)
 
 
 def test_one_value_in_two_columns_is_a_copy_unless_they_are_one_by_nature():
@@ -22,6 +29,16 @@ def test_a_week_of_two_days_is_short_and_one_of_five_is_not_told(factor, whole):
     assert is_whole_week(now).iloc[-1] == whole
     now.iloc[-1, 2] = 110.0
     assert is_whole_week(now).all()
+
+
+@pytest.mark.parametrize(
+    ("tv", "search", "whole"), [(0.1, 0.1, False), (0.1, 0.5, True), (0.1, 0.0, True), (0.4, 0.4, True)]
+)
+def test_media_that_all_fall_to_a_tenth_are_not_whole(tv, search, whole):
+    now = grid()
+    now.loc[now.index[-1], ["spend.tv", "spend.search"]] *= [tv, search]
+    assert has_whole_media(now).iloc[-1] == whole
+    assert has_whole_media(now.iloc[:-1]).all()
 
 
 def test_a_week_is_exchanged_where_each_value_fits_the_others_year_alone():

@@ -3,9 +3,12 @@
 Each takes the clean weekly table of text (60 weeks) and returns a table or the bytes of a file.
 """
 
+import base64
+import bz2
 import gzip
 import io
 import json
+import tarfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +21,7 @@ from deliveries import csv_bytes
 LAST, FIRST_ROW = 61, 2  # row numbers of a spreadsheet
 AMOUNTS = ("sales", "tv_spend", "search_spend", "search_clicks")
 TODAY_PLUS = "2031-03-03"
+CARDS = ("4111111111111111", "5500005555555559", "4012888888881881")  # the test numbers of the networks
 
 
 @dataclass(frozen=True)
@@ -166,6 +170,15 @@ def exchanged_weeks(one: int, other: int) -> Callable:
     return change
 
 
+def tarred(data: bytes) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        about = tarfile.TarInfo("feed.csv")
+        about.size = len(data)
+        archive.addfile(about, io.BytesIO(data))
+    return out.getvalue()
+
+
 def zipped(data: bytes) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
@@ -194,6 +207,29 @@ FILES = {
     "random bytes": (lambda _: np.random.default_rng(1).bytes(4000), "unreadable_file"),
     "NUL bytes at the end": (as_file(lambda data: data + bytes(64)), "unreadable_file"),
     "NUL inside a number": (as_file(lambda data: data[:-6] + b"\0" + data[-6:]), "unreadable_file"),
+    "UTF-32": (as_file(lambda data: data.decode().encode("utf-32")), "unreadable_file"),
+    "EBCDIC": (as_file(lambda data: data.decode().encode("cp500")), "unreadable_file"),
+    "base64": (as_file(base64.encodebytes), "missing_column"),
+    "bzip2": (as_file(bz2.compress), "unreadable_file"),
+    "tar": (as_file(tarred), "unreadable_file"),
+    "SQL dump": (as_file(lambda data: b"INSERT INTO feed VALUES (" + data.replace(b"\n", b"),\n(")), "unreadable_file"),
+    "pointer to a large file": (
+        lambda _: b"version https://git-lfs.github.com/spec/v1\nsize 12345\n",
+        "missing_column",
+    ),
+    "merge conflict": (as_file(lambda data: data.replace(b"\n", b"\n<<<<<<< HEAD\n", 1)), "unreadable_file"),
+    "warning above the header": (as_file(lambda data: b"Warning: the cache is stale\n" + data), "unreadable_file"),
+    "headers of a download": (as_file(lambda data: b"HTTP/1.1 200 OK\r\n\r\n" + data), "unreadable_file"),
+    "count of rows at the end": (as_file(lambda data: data + b"\n(60 rows affected)\n"), "unreadable_file"),
+    "end of file mark of DOS": (as_file(lambda data: data + b"\x1a"), "unreadable_file"),
+    "two tables in one file": (as_file(lambda data: data + b"geo,target\nnorth,3\n"), "unreadable_file"),
+    "a whole row as one quoted field": (
+        as_file(lambda data: b"".join(b'"%s"\n' % line for line in data.splitlines())),
+        "missing_column",
+    ),
+    "bytes missing in the middle": (as_file(lambda data: data[:1000] + data[1200:]), "unreadable_file"),
+    "a header of 20 MB": (as_file(lambda data: b"a" * 20_000_000 + b"," + data), "unreadable_file"),
+    "20 MB of line ends in quotes": (as_file(lambda data: data + b'"' + b"\n" * 20_000_000 + b'"'), "unreadable_file"),
     "UTF-16": (as_file(lambda data: data.decode().encode("utf-16")), "unreadable_file"),
     "UTF-16 without a mark": (as_file(lambda data: data.decode().encode("utf-16-le")), "unreadable_file"),
     "latin-1": (
@@ -275,6 +311,25 @@ COLUMNS = {
     "customer ids": (with_column("customer_id", str), "personal_data"),
     "birth dates": (with_column("date_of_birth", lambda i: "1980-01-01"), "personal_data"),
     "bank accounts": (with_column("payee", lambda i: "GB29NWBK60161331926819"), "personal_data"),
+    "social security numbers": (with_column("ref", lambda i: f"{100 + i}-45-{6000 + i}"), "personal_data", "ref"),
+    "numbers of insured people": (with_column("ref", lambda i: f"AB{100000 + i}C"), "personal_data", "ref"),
+    "payment cards": (with_column("paid_by", lambda i: f"4111 1111 1111 {1000 + i}"), "personal_data", "paid_by"),
+    "payment cards without blanks": (with_column("pan", lambda i: CARDS[i % 3]), "personal_data", "pan"),
+    "device addresses": (with_column("src", lambda i: f"00:1A:2B:3C:4D:{i:02X}"), "personal_data", "src"),
+    "hashed e-mail addresses": (with_column("email_sha256", lambda i: f"{i:064x}"), "personal_data"),
+    "e-mail addresses in links": (
+        with_column("page", lambda i: f"https://x.example/?m=a{i}%40b.example"),
+        "personal_data",
+    ),
+    "ids of visitors": (with_column("client", lambda i: f"GA1.2.{i}.1600000000"), "personal_data", "client"),
+    "last names first": (
+        with_column("customer", lambda i: ("Doe, Jane", "Smith, John", "Lovelace, Ada")[i % 3]),
+        "personal_data",
+    ),
+    "a transposed table": (lambda f: f.T.to_csv(header=False).encode(), "missing_column"),
+    "a long table": (lambda f: f.melt(id_vars=["week"]), "missing_column"),
+    "a row of units": (with_rows(["YYYY-MM-DD", "GBP", "GBP", "GBP", "count", "GBP", "flag"], at=0), "unreadable_date"),
+    "a look-alike letter in the header": (renamed(sales="s\u0430les"), "missing_column", "sales"),
     "two currencies": (with_column("currency", lambda i: "EUR" if i > 55 else "GBP"), "mixed_currency"),
 }
 DATES = {
@@ -310,6 +365,20 @@ DATES = {
         written("week", lambda d: d.translate({48 + i: 0xFF10 + i for i in range(10)})),
         "unreadable_date",
     ),
+    "all dates a week early": (days_moved(-7), "rewritten_history"),
+    "the day before in UTC": (
+        lambda f: f.assign(week=[f"{d:%Y-%m-%d}T23:00:00Z" for d in pd.to_datetime(f["week"]) - pd.Timedelta(days=1)]),
+        "unreadable_date",
+    ),
+    "months by name in another language": (cell("week", "17. Mai 2025"), "unreadable_date"),
+    "seconds since 1970": (
+        lambda f: f.assign(week=[str(int(d.timestamp())) for d in pd.to_datetime(f["week"])]),
+        "unreadable_date",
+    ),
+    "spans of days": (all_written("week", lambda d: f"{d} - {d}"), "unreadable_date"),
+    "a year of another calendar": (all_written("week", lambda d: f"{int(d[:4]) + 543}{d[4:]}"), "unreadable_date"),
+    "day and month exchanged in the last date": (cell("week", "2025-17-02"), "unreadable_date"),
+    "a past week told as its neighbour": (cell("week", "2024-09-16", 40), "missing_week", "2024-09-23"),
     "a day that is not": (cell("week", "2025-02-30"), "unreadable_date"),
     "a blank date": (cell("week", ""), "unreadable_date"),
     "a year of 1900": (cell("week", "1900-01-01", 30), "unreadable_date"),
@@ -350,6 +419,19 @@ CELLS = {
     "hexadecimal": (cell("sales", "0x40A"), "not_a_number"),
     "formula": (cell("sales", "=SUM(C2:C60)"), "not_a_number"),
     "script": (cell("tv_spend", "<script>alert(1)</script>"), "not_a_number"),
+    "a number taken for a date": (cell("search_spend", "Jan-52"), "not_a_number"),
+    "Swiss thousands": (cell("sales", "1'034.50"), "not_a_number"),
+    "a thin blank for thousands": (cell("sales", "1\u202f034.50"), "not_a_number"),
+    "an O for a zero": (cell("sales", "1O34.50"), "not_a_number"),
+    "an estimate": (written("tv_spend", lambda v: f"{v} (est.)"), "not_a_number"),
+    "about": (written("tv_spend", lambda v: f"~{v}"), "not_a_number"),
+    "two points": (written("sales", lambda v: f"{v}.0"), "not_a_number"),
+    "a fraction": (cell("price", "19/2"), "not_a_number"),
+    "a number of 100000 digits": (cell("sales", "1" * 100_000), "not_finite"),
+    "a mark for unknown": (cell("sales", "-999"), "below_minimum"),
+    "a mark for unknown in a control": (cell("price", "-999"), "input_slip"),
+    "an event in another coding": (cell("promo", "2"), "input_slip"),
+    "rounded by a program": (cell("sales", "1.0e+03"), "rounded_by_spreadsheet"),
     "spreadsheet's short form": (cell("sales", "1.03E+03"), "rounded_by_spreadsheet"),
     "k for thousands": (cell("sales", "1.03k"), "not_a_number"),
     "NaN": (cell("sales", "NaN"), "not_finite"),
@@ -406,6 +488,10 @@ DEGREE = {
     ),
     "last week repeats the one before": (repeated_last(), "stale_week"),
     "last three weeks repeat": (repeated_last(weeks=3), "stale_week"),
+    "all spend a tenth": (
+        lambda f: reduce(lambda g, name: scaled(name, 0.1, LAST)(g), AMOUNTS[1:], f),
+        "short_media",
+    ),
     "last week is told by two days": (
         lambda f: reduce(lambda g, name: scaled(name, 2 / 7, LAST)(g), AMOUNTS, f),
         "short_week",
@@ -460,6 +546,11 @@ PANEL = table(
             lambda f: f.assign(geo=f["geo"].map({"north": "south", "south": "north"})),
             "rewritten_history",
         ),
+        "a geo's last week is another one's": (
+            lambda f: pd.concat([f.iloc[:-1], f.iloc[[-2]].assign(geo="south")], ignore_index=True),
+            "copied_geo",
+        ),
+        "a geo with a name of 100000 letters": (cell("geo", "s" * 100_000, 121), "missing_geo_week"),
         "one geo in pence": (
             lambda f: f.assign(sales=text(numbers(f["sales"]) * np.where(f["geo"] == "south", 100, 1))),
             "rewritten_history",

@@ -10,7 +10,7 @@ from deliveries import AS_OF, csv_bytes, daily_text, model_params, weekly_text
 
 from evermix.config import ModelParams
 from evermix.engines.contract import check
-from evermix.engines.sources import panel_bytes
+from evermix.engines.sources import panel_bytes, read_panel
 from evermix.engines.store import Store, write_bytes, write_json
 from evermix.records import ValidationReport
 from evermix.stages import validate
@@ -60,11 +60,11 @@ def run_week(store: Store, base: Base, data: bytes) -> ValidationReport:
     """Take the delivery of the week and hold it against the contract, as the weekly loop does."""
     feed = store.root / "feed"
     feed.write_bytes(data)
-    through = WEEK_BEFORE.isoformat()
-    taken = take_snapshot(base.params, str(feed), AS_OF, store.snapshot, today=ARRIVED, accepted_through=through)
+    write_bytes(store.before / "panel.parquet", base.accepted)
+    accepted = read_panel(store.before / "panel.parquet")
+    taken = take_snapshot(base.params, str(feed), AS_OF, store.snapshot, today=ARRIVED, accepted=accepted)
     assert taken.status == "taken"
     write_json(store.week, {"model": "m", "as_of": AS_OF.isoformat(), "reconstructed": False})
-    write_bytes(store.before / "panel.parquet", base.accepted)
     return validate.run(store, base.params)
 
 

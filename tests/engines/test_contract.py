@@ -304,6 +304,33 @@ def test_personal_data_are_refused_unless_allowed_by_name_and_never_shown():
     assert "jane" not in faults(with_cell(LAST, "promo", "jane@example.com"))[0].model_dump_json()
 
 
+@pytest.mark.parametrize(
+    "cells",
+    [
+        lambda i: f"+{3984 + i}.662237343649",
+        lambda i: str(1700000000000 + i),
+        lambda i: f"2025-01-{1 + i % 28:02d}T00:00:00Z",
+        lambda i: "4111111111111111",
+        lambda i: f"{i}-{i}",
+        lambda i: f"Summer, {2020 + i % 3}",
+    ],
+)
+def test_amounts_times_and_labels_are_no_personal_data(cells):
+    frame = weekly_text()
+    assert rules(frame.assign(note=[cells(i) for i in range(len(frame))])) == []
+
+
+def test_two_geos_of_another_size_that_exchange_their_newest_values_are_a_fault():
+    frame = weekly_text(geos=("north", "south"))
+    is_south = frame["geo"] == "south"
+    frame.loc[is_south, "sales"] = [f"{3 * float(v):.2f}" for v in frame.loc[is_south, "sales"]]
+    week_before = AS_OF - timedelta(weeks=1)
+    before = outcome(frame[frame["week"] < AS_OF.isoformat()], as_of=week_before, geo="geo").panel
+    assert rules(frame, before=before, geo="geo") == []
+    frame.loc[frame.index[-2:], "sales"] = frame.loc[frame.index[-2:], "sales"].to_numpy()[::-1]
+    assert rules(frame, before=before, geo="geo") == ["swapped_geos"]
+
+
 def test_media_named_after_their_channel_are_no_personal_data():
     names = ["email_spend", "email", "mobile", "phone_calls", "direct_mail_spend", "territory_name", "ip_tv"]
     frame = weekly_text().assign(**dict.fromkeys(names, "120.50"))

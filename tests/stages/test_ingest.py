@@ -1,12 +1,13 @@
 import hashlib
 import json
-from datetime import date
+from datetime import date, timedelta
 
 import pandas as pd
 import pytest
 from corrupt.corruptions import parquet_bytes
 from deliveries import AS_OF, csv_bytes, daily_text, model_params, weekly_text
 
+from evermix.core.panel import to_panel
 from evermix.engines.contract import check
 from evermix.engines.sources import read_table
 from evermix.errors import ConfigError, ServiceError
@@ -121,6 +122,11 @@ def test_unreachable_source_is_a_service_error(tmp_path):
         take_snapshot(model_params(), str(tmp_path / "nowhere.csv"), AS_OF, tmp_path / "s")
 
 
+def accepted_panel():
+    params = model_params()
+    return to_panel(weekly_text(59), params.columns, params.source, AS_OF - timedelta(weeks=1))
+
+
 def planned(*cells):
     return csv_bytes(weekly_text()) + (",".join(cells) + "\n").encode()
 
@@ -141,7 +147,24 @@ def test_targets_of_weeks_that_have_not_begun_are_kept_for_validate_and_plans_ar
 def test_a_source_that_lost_accepted_weeks_is_taken_and_not_waited_for(feed, tmp_path):
     shorter = feed(weekly_text(50))
     assert take_snapshot(model_params(), shorter, AS_OF, tmp_path / "s").status == "waiting"
-    lost = take_snapshot(model_params(), shorter, AS_OF, tmp_path / "s", accepted_through="2025-02-10")
+    lost = take_snapshot(model_params(), shorter, AS_OF, tmp_path / "s", accepted=accepted_panel())
     assert lost.status == "taken"
     late = feed(weekly_text(59))
-    assert take_snapshot(model_params(), late, AS_OF, tmp_path / "s", accepted_through="2025-02-10").status == "waiting"
+    assert take_snapshot(model_params(), late, AS_OF, tmp_path / "s", accepted=accepted_panel()).status == "waiting"
+
+
+def test_a_source_whose_dates_are_all_a_week_early_is_taken_and_not_waited_for(feed, tmp_path):
+    early = weekly_text()
+    early["week"] = (pd.to_datetime(early["week"]) - pd.Timedelta(weeks=1)).dt.strftime("%Y-%m-%d")
+    assert take_snapshot(model_params(), feed(early), AS_OF, tmp_path / "s").status == "waiting"
+    assert (
+        take_snapshot(model_params(), feed(early), AS_OF, tmp_path / "s", accepted=accepted_panel()).status == "taken"
+    )
+
+
+def test_a_late_source_with_a_restated_cell_is_waited_for(feed, tmp_path):
+    late = weekly_text(59)
+    late.loc[40, "sales"] = "1234.00"
+    assert (
+        take_snapshot(model_params(), feed(late), AS_OF, tmp_path / "s", accepted=accepted_panel()).status == "waiting"
+    )

@@ -13,9 +13,8 @@ import pandas as pd
 
 from evermix.config import ModelParams
 from evermix.core.changes import masked_mondays
-from evermix.core.newest import copied_columns, exchanged_now
 from evermix.core.panel import GRID_LIMIT, WEEKDAYS, label_weekday, last_day, value_columns
-from evermix.core.past import exchanged_past, misplaced_weeks, moved_columns, rewritten_columns
+from evermix.core.past import REWRITTEN_SHARE
 from evermix.core.personal import hide_addresses
 from evermix.core.quality import zero_target_share
 from evermix.core.rules import CORRECT, RULES, WAIVABLE
@@ -25,8 +24,6 @@ _SHOWN = 5
 _LONGEST_VALUE = 60
 _LONGEST_READ = 500
 _NAMES_READ = 200
-# A returns window of a quarter in the shortest history of a year is a fourth.
-_REWRITTEN_SHARE = 0.3
 
 
 @dataclass(frozen=True)
@@ -148,23 +145,23 @@ class Reading:
 
     def _where(self, f: Finding) -> str:
         if f.label is None:
-            return "the delivery" if f.column is None else f"column {_short(self._source(f.column))}"
+            return "the delivery" if f.column is None else f"column {short(self._source(f.column))}"
         if f.scope == "row":
             return f"{self._row(f.label)}{self._in_column(f.column)}"
         week, geo = self.grid.index[f.label]
         row = self.grid["row"].iloc[f.label]
         if self.params.source.frequency == "weekly" and not pd.isna(row) and f.rule != "missing_geo_week":
             return f"{self._row(int(row))}{self._in_column(f.column)}"
-        named = "" if self.params.columns.geo is None or f.rule == "missing_week" else f", geo {geo}"
+        named = "" if self.params.columns.geo is None or f.rule == "missing_week" else f", geo {short(geo)}"
         return f"week {week.date().isoformat()}{named}{self._in_column(f.column)}"
 
     def _row(self, label: int) -> str:
         day, geo = self.rows["date"].loc[label], self.rows["geo"].loc[label]
-        named = "" if self.params.columns.geo is None else f", {geo or 'no geo'}"
+        named = "" if self.params.columns.geo is None else f", {short(geo) or 'no geo'}"
         return f"row {label}" if pd.isna(day) else f"row {label} ({day.date().isoformat()}{named})"
 
     def _in_column(self, column: str | None) -> str:
-        return "" if column in (None, "rows", "days") else f", column {_short(self._source(str(column)))}"
+        return "" if column in (None, "rows", "days") else f", column {short(self._source(str(column)))}"
 
     def _source(self, column: str) -> str:
         """Return the source's name of a panel column; other names are the source's own."""
@@ -184,7 +181,7 @@ class Reading:
                 return f"{f.value} {'rows' if f.rule == 'duplicate_row' else 'days'}"
         if isinstance(f.value, float):
             return "blank" if pd.isna(f.value) else f"{f.value:.10g}"
-        text = _short(hide_addresses(str(f.value)[:_LONGEST_READ]), len(str(f.value)))
+        text = short(hide_addresses(str(f.value)[:_LONGEST_READ]), len(str(f.value)))
         return repr(text) if f.scope == "row" else text
 
     def _facts(self, f: Finding) -> dict[str, object]:
@@ -205,7 +202,7 @@ class Reading:
             "input_low": f"1/{limits.target_jump:g}",
             "input_high": f"{limits.target_jump:g}",
             "grid_limit": GRID_LIMIT,
-            "geos": "" if self.before is None else ", ".join(map(_short, sorted(self.before["geo"].unique())[:12])),
+            "geos": "" if self.before is None else ", ".join(map(short, sorted(self.before["geo"].unique())[:12])),
             "retired": self._retired(str(f.column)),
         }
         return facts | limits.model_dump() | {"rewritten_share": self.rewritten_share} | self._weekday_facts(f)
@@ -214,7 +211,7 @@ class Reading:
     def rewritten_share(self) -> float:
         """Share of a column's past cells from which a change of them is no restatement any more."""
         told = self.params.validation.max_rewritten_share
-        return _REWRITTEN_SHARE if told is None else told
+        return REWRITTEN_SHARE if told is None else told
 
     def _retired(self, column: str) -> str | None:
         channel = self.params.columns.channels.get(column.partition(".")[2])
@@ -239,58 +236,11 @@ class Reading:
         # A header may be anything: hundreds of names, or a name as long as a book.
         folded = {name.casefold(): name for name in self.header[:_NAMES_READ] if len(name) <= _LONGEST_VALUE}
         near = difflib.get_close_matches(column.casefold(), folded, n=1)
-        there = ", ".join(_short(name) for name in self.header[:12])
+        there = ", ".join(short(name) for name in self.header[:12])
         return f"Did you mean {folded[near[0]]!r}?" if near else f"There are: {there}."
 
 
-def past_findings(reading: Reading, found: Iterable[Finding]) -> list[Finding]:
-    """Return what the delivery does to the last accepted one, asked only of columns that are there."""
-    grid, columns = reading.grid, value_columns(reading.params.columns)
-    absent = {f.column for f in found if f.rule in ("missing_column", "duplicate_column")}
-    if grid.empty or reading.params.columns.date in absent:
-        return []
-    grid = grid.drop(columns=[name for name, (source, _) in columns.items() if source in absent])
-    out = []
-    if reading.accepted_panel is not None:
-        old = reading.accepted_panel
-        if reading.params.columns.geo not in absent:
-            known, told = set(old.index.get_level_values("geo")), set(grid.index.get_level_values("geo"))
-            out += [Finding("lost_geo", "delivery", None, None, geo) for geo in sorted(known - told)]
-            out += [Finding("new_geo", "delivery", None, None, geo) for geo in sorted(told - known - {""})]
-        rewritten = rewritten_columns(old, grid, reading.rewritten_share)
-        out += [Finding("rewritten_history", "delivery", name, None, seen) for name, seen in rewritten.items()]
-        for (a, b), exchange in exchanged_past(old, grid).items():
-            seen = f"{exchange.cells} past cell(s) of {columns[a][0]} and {columns[b][0]} exchanged"
-            rule = "exchange_corrected" if exchange.is_correction else "swapped_columns"
-            out.append(Finding(rule, "delivery", a, None, seen))
-        moved = moved_columns(old, grid)
-        out += [Finding("misplaced_week", "delivery", name, None, seen) for name, seen in moved.items()]
-        place = {key: number for number, key in enumerate(grid.index)}
-        for week, geo, other in misplaced_weeks(old, grid):
-            seen = f"the values of {other.date().isoformat()}"
-            out.append(Finding("misplaced_week", "week", None, place[week, geo], seen))
-    return out + _swapped_now(reading, grid)
-
-
-def _swapped_now(reading: Reading, grid: pd.DataFrame) -> list[Finding]:
-    """Return the new weeks in which two columns hold each other's values, as far as can be told, or one value."""
-    columns = value_columns(reading.params.columns)
-    names = [name for name in grid if name in columns and not str(name).startswith("event.")]
-    weeks = grid.index.get_level_values("week")
-    known = weeks[weeks < weeks.max()] if reading.before is None else pd.DatetimeIndex(reading.before["week"])
-    place = {key: number for number, key in enumerate(grid.index)}
-    out = []
-    for _, rows in grid.groupby(level="geo"):
-        inner = rows.index.get_level_values("week").isin(known)
-        for key, values in rows.loc[~inner & (rows["rows"] > 0).to_numpy(), names].iterrows():
-            for a, b in exchanged_now(rows.loc[inner, names], values):
-                seen = f"{columns[a][0]} {values[a]:g}, {columns[b][0]} {values[b]:g}: each fits the other's past year"
-                out.append(Finding("swapped_columns", "week", str(a), place[key], seen))
-            for a, b in copied_columns(rows.loc[inner, names], values):
-                out.append(Finding("copied_column", "week", a, place[key], f"{values[a]:g}, as {columns[b][0]}"))
-    return out
-
-
-def _short(text: str, length: int | None = None) -> str:
+def short(text: str, length: int | None = None) -> str:
+    """Return a text that fits into a report, with its length where it was cut."""
     length = len(text) if length is None else length
     return text if length <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}... ({length} characters)"

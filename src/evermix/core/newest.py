@@ -28,6 +28,8 @@ _CHANCE = 0.1
 # Of 525 true weeks of five brands, the week whose columns all fell most kept 0.53 of the usual in one of them.
 SHORT_WEEK = 0.45
 _SHORT_COLUMNS = 3
+# Of 498 true weeks of six brands (each geo by itself), all media fell at most to 0.53 of what they were.
+SHORT_MEDIA = 0.2
 
 
 def exchanged_now(past: pd.DataFrame, now: pd.Series) -> list[tuple[str, str]]:
@@ -66,7 +68,7 @@ def exchanged_now(past: pd.DataFrame, now: pd.Series) -> list[tuple[str, str]]:
     steps = {c: (np.log(now[c]) - recent) / moves for c in usable if now[c] > 0}
     astray = {c for c in steps if abs(steps[c][c]) > _FAR_SD}
     out = []
-    for a, b in combinations(usable, 2):
+    for a, b in combinations([c for c in usable if c in far or c in astray], 2):
         by_year = {a, b} <= far and low[a] <= now[b] <= high[a] and low[b] <= now[a] <= high[b]
         by_month = {a, b} <= astray and abs(steps[a][b]) < _NEAR_SD and abs(steps[b][a]) < _NEAR_SD
         if by_year or by_month:
@@ -118,13 +120,29 @@ def is_whole_week(grid: pd.DataFrame) -> pd.Series:
 
     So looks a week of which some days are missing.  Asked where three columns at least had a usual week and are not 0.
     """
-    names = [c for c in grid if c == "target" or str(c).startswith(("spend.", "exposure."))]
-    whole = pd.Series(True, index=grid.index)
+    return _stands(grid, ["target", *_media(grid)], SHORT_WEEK, _SHORT_COLUMNS)
+
+
+def has_whole_media(grid: pd.DataFrame) -> pd.Series:
+    """Return False where all media are below `SHORT_MEDIA` of the median of their last four weeks, whatever the target.
+
+    Asked where two columns at least had a usual week and are not 0.
+    """
+    return _stands(grid, _media(grid), SHORT_MEDIA, TELLING_COLUMNS)
+
+
+def _media(grid: pd.DataFrame) -> list[str]:
+    return [str(c) for c in grid if str(c).startswith(("spend.", "exposure."))]
+
+
+def _stands(grid: pd.DataFrame, names: list[str], share: float, fewest: int) -> pd.Series:
+    """Return False where so many columns at least, and all that can be asked, fell below a share of what is usual."""
+    stands = pd.Series(True, index=grid.index)
     for _, rows in grid[names].groupby(level="geo"):
         ratio = rows.where(rows > 0) / rows.rolling(_RECENT_WEEKS).median().shift(1).where(lambda usual: usual > 0)
-        is_short = (ratio.max(axis=1) < SHORT_WEEK) & (ratio.notna().sum(axis=1) >= _SHORT_COLUMNS)
-        whole[rows.index[is_short]] = False
-    return whole
+        fell = (ratio.max(axis=1) < share) & (ratio.notna().sum(axis=1) >= fewest)
+        stands[rows.index[fell]] = False
+    return stands
 
 
 def is_not_frozen(values: pd.Series, accepted: pd.Series | None) -> pd.Series:

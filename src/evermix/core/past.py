@@ -22,6 +22,8 @@ _MIN_SCALED = 3
 _MIN_MOVED = 3
 _MOVED_SHARE = 0.8
 ONE_FACTOR_SHARE = 0.9
+# A returns window of a quarter in the shortest history of a year is a fourth.
+REWRITTEN_SHARE = 0.3
 # A corrected rate of a supplier moves a channel by a factor like these; pence and thousands move it further.
 _ORDINARY_FACTOR = 3.0
 # As many exchanged cells may be a correction; of more, somebody would write.
@@ -175,6 +177,20 @@ def moved_columns(accepted: pd.DataFrame, grid: pd.DataFrame) -> dict[str, str]:
             if moved >= _MIN_MOVED and moved >= _MOVED_SHARE * changed.sum():
                 out[name] = f"{moved} past cells hold the value of the week {where}"
     return out
+
+
+def is_told_again(accepted: pd.DataFrame, grid: pd.DataFrame, limit: float) -> bool:
+    """Return whether a delivery that brings no new week tells the accepted ones as they were, up to restatements.
+
+    One that does not is no late delivery: all its dates may be a week early.
+
+    Parameters
+    ----------
+    accepted, grid : DataFrame
+        As for `rewritten_columns`; the grid ends with the last accepted week.
+    """
+    is_whole = bool((grid.groupby(level="week")["rows"].sum().iloc[-1:] > 0).any())
+    return is_whole and not rewritten_columns(accepted, grid, limit) and not moved_columns(accepted, grid)
 
 
 def _shared(old: pd.DataFrame, grid: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -13,12 +13,17 @@ import pandas as pd
 from evermix.core.panel import PLAIN_NUMBER, parse_dates
 
 _EMAIL = r"[^\s@,;<>]+@[^\s@,;<>]+\.[A-Za-z]{2,}"
+# In the address of a page, an e-mail address is written with a percent sign.
 _CONTENT = {
-    "e-mail addresses": _EMAIL,
+    "e-mail addresses": _EMAIL + r"|[^\s%,;<>]%40[^\s@,;<>%]+\.[A-Za-z]{2,}",
     "IP addresses": r"^(?:(?:25[0-5]|2[0-4][0-9]|1?[0-9]{1,2})\.){3}(?:25[0-5]|2[0-4][0-9]|1?[0-9]{1,2})$"
     r"|^(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}$|^[0-9A-Fa-f:]*::[0-9A-Fa-f:]+$",
     "phone numbers": r"^(?:\+|00)[0-9][0-9 ()./-]{7,18}[0-9]$|^0[0-9]{2,4}[ /-][0-9][0-9 -]{4,10}[0-9]$"
     r"|^\(?[0-9]{3}\)?[ -][0-9]{3}-[0-9]{4}$",
+    "payment cards": r"^(?:[0-9]{4}[ -]){3}[0-9]{1,7}$",
+    "social security numbers": r"^[0-9]{3}-[0-9]{2}-[0-9]{4}$|^[A-Z]{2} ?(?:[0-9]{2} ?){3}[A-D]$",
+    "device addresses": r"^(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$",
+    "ids of visitors": r"^(?:GA|FB|fb)[0-9]?\.[0-9]\.[0-9]+\.[0-9]+$",
     "bank accounts": r"^[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?$",
 }
 _BY_CONTENT = tuple(_CONTENT)
@@ -29,12 +34,14 @@ _NAMES = re.compile(
     r"|e_?mail(_?address)?|(phone|telephone|mobile|cell)(_?(number|no|nr))?|msisdn|ip(_?(address|addr|v4|v6))?"
     r"|(home|street|postal|billing|shipping)_?address|address|date_?of_?birth|birth_?(date|day)|dob|ssn"
     r"|social_?security(_?(number|no))?|national_?insurance(_?(number|no))?|passport(_?(number|no))?|iban"
-    r"|credit_?card(_?(number|no))?|card_?number|idfa|gaid|aaid|advertising_?id"
+    r"|credit_?card(_?(number|no))?|card_?number|idfa|gaid|aaid|advertising_?id|(hashed|sha256|md5)_?(e_?mail|phone)"
+    r"|(e_?mail|phone)_?(hash|hashed|sha256|md5)|vorname|nachname|geburtsdatum|adresse|anschrift|prenom"
 )
 # Media are named so too (e-mail, mobile, phone): there only the cells tell people from money.
 _ALSO_MEDIA = re.compile(r"e_?mail|phone|telephone|mobile|cell|address|ip")
-_PERSON = r"^[A-Z][a-zà-ÿ'’-]+(?: [A-Z]\.?)?(?: (?:[a-z]{2,3} )?[A-Z][A-Za-zà-ÿ'’-]+)+$"
+_PERSON = r"^[A-Z][a-zà-ÿ'’-]+(?: [A-Z]\.?)?(?:,? (?:[a-z]{2,3} )?[A-Z][A-Za-zà-ÿ'’-]+)+$"
 _FEWEST_PEOPLE = 3
+_LONGEST_READ = 500
 _PERSON_WORDS = {"customer", "contact", "buyer", "person", "user", "recipient", "client", "employee", "owner"}
 _CURRENCY = {"currency", "currencies", "ccy", "curr", "cur", "waehrung", "devise"}
 
@@ -92,15 +99,20 @@ def _why_personal(name: str, text: pd.Series) -> str | None:
     if _NAMES.fullmatch(joined) and not _ALSO_MEDIA.fullmatch(joined):
         return "its name"
     cells = text[text.str.contains(r"[A-Za-z@:+() /]|^0[0-9]|[.-].*[.-]", regex=True)].str.strip()
+    cells = cells.str.slice(0, _LONGEST_READ)
     if _NAMES.fullmatch(joined) and len(cells) > len(text) / 2:
         return "its name, and text in it"
     if _is_long_digits(words, text):
         return "its name, and long numbers in it"
-    if cells.empty or not parse_dates(cells.head(50)).isna().any():
+    if _are_card_numbers(text):
+        return "numbers of payment cards in it"
+    # A sign makes no phone of an amount: phones have no decimal point.
+    cells = cells[~cells.str.fullmatch(PLAIN_NUMBER) | ~cells.str.contains(".", regex=False)]
+    if cells.empty:
         return None
     for what, pattern in _CONTENT.items():
         count = int(cells.str.contains(pattern, regex=True).sum())
-        if count:
+        if count and parse_dates(cells.head(50)).isna().any():
             return f"{count} cell(s) like {what}"
     if not _PERSON_WORDS & set(words) and joined != "name":
         return None
@@ -113,6 +125,17 @@ def _is_long_digits(words: list[str], text: pd.Series) -> bool:
     if not {"phone", "telephone", "mobile", "tel", "cell", "msisdn"} & set(words):
         return False
     return bool(text.str.fullmatch(r"[0-9]{10,15}").mean() > 0.5)
+
+
+def _are_card_numbers(text: pd.Series) -> bool:
+    """Return whether most cells are numbers with the check digit of payment cards (ISO/IEC 7812, Luhn 1954)."""
+    told = text[text.str.fullmatch(r"[0-9]{13,19}")]
+    return len(told) > len(text) / 2 and told.nunique() >= _FEWEST_PEOPLE and all(map(_passes_luhn, told.unique()))
+
+
+def _passes_luhn(digits: str) -> bool:
+    doubled = [sum(divmod(2 * int(digit), 10)) for digit in digits[-2::-2]]
+    return (sum(doubled) + sum(map(int, digits[-1::-2]))) % 10 == 0
 
 
 def currencies(frame: pd.DataFrame, geo: str | None) -> dict[str, str]:

@@ -58,8 +58,16 @@ def is_not_negative(text: pd.Series) -> pd.Series:
 
 
 def keeps_digits(text: pd.Series) -> pd.Series:
-    """Cells that are not in a spreadsheet's short scientific form (1.03E+05), which drops digits."""
-    return ~text.str.strip().str.fullmatch(r"[+-]?[0-9](\.[0-9]{1,5})?[Ee]\+[0-9]{2,3}").astype(bool)
+    """Cells that are not in a short scientific form, which drops digits: a spreadsheet's (1.03E+05), or any other.
+
+    With a small e it may be as exact as 1e+05 is in R: then the column's other cells must usually have two digits more.
+    """
+    bare = text.str.strip()
+    short = bare.str.fullmatch(r"[+-]?[0-9](\.[0-9]{1,5})?[Ee](\+[0-9]{2,3}|-0[1-3])").astype(bool)
+    digits = bare.str.lower().str.replace(r"e.*|[^0-9]", "", regex=True).str.strip("0").str.len()
+    others = digits[~short & digits.gt(0)]
+    usual = others.median() if len(others) else np.inf
+    return ~(short & (bare.str.contains("E", regex=False) | (digits + 2 <= usual)))
 
 
 def is_filled(text: pd.Series) -> pd.Series:
@@ -148,31 +156,41 @@ def spend_keeps_scale(spend: pd.Series, total: pd.Series, jump: float) -> pd.Ser
     return _stacked(~(slip | low | leap), spend)
 
 
+def spend_holds(spend: pd.Series) -> pd.Series:
+    """Return False where a channel that is even and never paused falls below a quarter of its least week of the year.
+
+    A tenth of the spend may be a slip of the export or a cut: of true weeks some were seen to fall so.
+    """
+    wide = spend.unstack("geo")
+    steady = wide.shift(1).rolling(STEADY_WEEKS, min_periods=STEADY_WEEKS).min() > 0
+    active = wide.where(wide > 0).shift(1).rolling(_YEAR_WEEKS, min_periods=_MIN_ACTIVE_WEEKS)
+    is_even = steady & (active.max() < EVEN_JUMP * active.median())
+    return _stacked(~(is_even & (wide > 0) & (EVEN_JUMP * wide < active.min())), spend)
+
+
 def input_keeps_scale(values: pd.Series, jump: float) -> pd.Series:
     """Return where a control or event is on the scale of the weeks before it.
 
     Steady positive series (prices, indices: maximum below ``jump`` times the minimum) must stay within ``jump`` times
-    their range, series that are seldom 0 within ``jump`` widths of it, others within fifty times their largest; flags
-    remain 0 or 1.
+    their range, series that are seldom 0 within ``jump`` widths of it, others within fifty times the largest ever;
+    flags remain 0 or 1.
     """
     wide = values.unstack("geo")
     past = wide.shift(1).rolling(_YEAR_WEEKS, min_periods=STEADY_WEEKS)
     low, high = past.min(), past.max()
-    is_flag = (low >= 0) & (high == 1) & (past.apply(_is_flag, raw=True) == 1)
+    # An event may rest for a year; what it ever was counts.
+    ever = wide.isin([0.0, 1.0]) | wide.isna()
+    is_flag = ever.shift(1, fill_value=True).cummin() & (wide.shift(1).cummax() == 1) & low.notna()
     is_steady = (low > 0) & (high < jump * low)
     steady_slip = is_steady & ((wide > jump * high) | (wide < low / jump))
     # Small counts may well leap; fifty times the largest is no weather.
-    largest = past.apply(lambda window: np.nanmax(np.abs(window)), raw=True)
+    largest = wide.abs().shift(1).cummax().where(low.notna())
     is_dense = wide.ne(0).astype(float).shift(1).rolling(_YEAR_WEEKS, min_periods=STEADY_WEEKS).mean() > 0.5
     reach = jump * (high - low)
     dense_slip = is_dense & ~is_steady & (high > low) & ((wide > high + reach) | (wide < low - reach))
     other_slip = ~is_flag & ~is_steady & (largest > 0) & (wide.abs() > _WILD_JUMP * largest)
     flag_slip = is_flag & ~wide.isin([0.0, 1.0]) & wide.notna()
     return _stacked(~(steady_slip | dense_slip | other_slip | flag_slip), values)
-
-
-def _is_flag(window: np.ndarray) -> float:
-    return float(np.isin(window[~np.isnan(window)], (0.0, 1.0)).all())
 
 
 def has_wound_down(values: pd.Series) -> pd.Series:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from evermix.core.newest import FROZEN_WEEKS, SHORT_WEEK
+from evermix.core.newest import FROZEN_WEEKS, SHORT_MEDIA, SHORT_WEEK
 from evermix.core.past import ONE_FACTOR_SHARE
 from evermix.core.quality import EVEN_JUMP, MAX_LOST_WEEKS, STEADY_WEEKS
 from evermix.records import Fault
@@ -194,6 +194,30 @@ RULES = {
         "target and all media fell together, as in a week that lacks days",
         f"one of them above {SHORT_WEEK:g} of the median of its last four weeks",
         "Check that the export ran after the week's end; if it is true, waive this fault.",
+        waivable=True,
+    ),
+    "short_media": Rule(
+        "all media fell together, and the target did not",
+        f"one of them above {SHORT_MEDIA:g} of the median of its last four weeks",
+        "Check unit and completeness of the export of spend; if it is true, waive this fault.",
+        waivable=True,
+    ),
+    "spend_fell": Rule(
+        "the spend of an even channel fell far below its 52-week minimum",
+        f"at least 1/{EVEN_JUMP:g} of it",
+        "Check the unit, and that the export is whole.",
+        "warning",
+    ),
+    "swapped_geos": Rule(
+        "two geos hold each other's values",
+        "each its own, as in the year before",
+        "Check the order of rows and the names of geos in the export; if it is true, waive this fault.",
+        waivable=True,
+    ),
+    "copied_geo": Rule(
+        "two geos hold one value, and never did before",
+        "each its own",
+        "Check the names of geos in the export; if it is true, waive this fault.",
         waivable=True,
     ),
     "copied_column": Rule(

@@ -8,7 +8,7 @@ import pandas as pd
 
 from evermix.core import quality
 from evermix.core.findings import Reading
-from evermix.core.newest import is_not_frozen, is_own_week, is_whole_week
+from evermix.core.newest import has_whole_media, is_not_frozen, is_own_week, is_whole_week
 
 Mask = Callable[[pd.Series], pd.Series | bool]
 
@@ -23,21 +23,24 @@ def calendar_rules(reading: Reading) -> dict[str, dict[str, Mask]]:
             "missing_week": _fixed(some_geo_told),
             "missing_geo_week": _fixed(told | ~some_geo_told),
             "duplicate_row": _fixed(grid["rows"] <= (grid["days"] if daily else 1)),
-            "stale_media": _fixed(_has_media_of_its_own(reading)),
+            "stale_media": _fixed(~_has_new_media(reading) | is_own_week(grid, _media(grid)) | ~is_own_week(grid)),
+            "short_media": _fixed(~_has_new_media(reading) | has_whole_media(grid) | ~is_whole_week(grid)),
         }
     }
     return rules | ({"days": {"missing_days": _fixed(~told | (grid["days"] == 7))}} if daily else {})
 
 
-def _has_media_of_its_own(reading: Reading) -> pd.Series:
-    """Return False where new spend and exposure are an earlier week's and the rest is not (that is `stale_week`)."""
-    grid = reading.grid
-    media = [str(name) for name in grid if str(name).startswith(("spend.", "exposure."))]
-    new = pd.Series(False, index=grid.index)
-    for name in media:
+def _media(grid: pd.DataFrame) -> list[str]:
+    return [str(name) for name in grid if str(name).startswith(("spend.", "exposure."))]
+
+
+def _has_new_media(reading: Reading) -> pd.Series:
+    """Return where spend or exposure of some channel is new; what was accepted once is not asked again."""
+    new = pd.Series(False, index=reading.grid.index)
+    for name in _media(reading.grid):
         accepted = reading.accepted(name)
-        new |= quality.newest_cells(quality.changed_cells(grid[name], accepted), accepted)
-    return ~new | is_own_week(grid, media) | ~is_own_week(grid)
+        new |= quality.newest_cells(quality.changed_cells(reading.grid[name], accepted), accepted)
+    return new
 
 
 def target_rules(reading: Reading) -> dict[str, Mask]:
@@ -76,6 +79,7 @@ def media_rules(reading: Reading, name: str) -> dict[str, Mask]:
     slips = quality.spend_keeps_scale(values, total, limits.spend_jump)
     return {
         "spend_slip": _fixed(~changed | slips),
+        "spend_fell": _fixed(~new | ended | told.bursty | ~slips | quality.spend_holds(values)),
         "sudden_zero": _fixed(is_fine | quality.has_wound_down(values)),
         "pause": _fixed(is_fine | ~quality.has_wound_down(values)),
         "frozen": _fixed(is_not_frozen(values, accepted)),

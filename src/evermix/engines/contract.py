@@ -12,7 +12,7 @@ import pandas as pd
 from evermix.config import ModelParams
 from evermix.core import quality
 from evermix.core.changes import masked_mondays
-from evermix.core.findings import Finding, Reading, past_findings
+from evermix.core.findings import Finding, Reading
 from evermix.core.panel import (
     GRID_LIMIT,
     WEEKDAYS,
@@ -26,6 +26,7 @@ from evermix.core.panel import (
     value_columns,
     weekly_grid,
 )
+from evermix.core.past_findings import past_findings
 from evermix.core.personal import currencies, personal_columns
 from evermix.core.rules import RULES
 from evermix.core.week_rules import Mask, calendar_rules, input_rules, media_rules, target_rules

@@ -9,7 +9,17 @@ from typing import Literal
 import pandas as pd
 
 from evermix.config import Environment, ModelParams, SourceParams
-from evermix.core.panel import is_waiting, parse_dates, week_of, whole_weeks
+from evermix.core.panel import (
+    GRID_LIMIT,
+    grid_cells,
+    is_waiting,
+    parse_dates,
+    type_rows,
+    week_of,
+    weekly_grid,
+    whole_weeks,
+)
+from evermix.core.past import REWRITTEN_SHARE, is_told_again
 from evermix.core.personal import without_personal_data
 from evermix.engines.sources import Delivery, fetch, keep_rows, read_table, table_bytes
 from evermix.engines.store import fresh_folder, hash_bytes, read_json, write_bytes, write_json
@@ -45,7 +55,7 @@ def take_snapshot(
     folder: Path,
     plan: str | None = None,
     today: date | None = None,
-    accepted_through: str | None = None,
+    accepted: pd.DataFrame | None = None,
 ) -> SnapshotSummary:
     """Write ``data.csv`` or ``data.parquet`` and ``about.json`` into a folder, at once or not at all.
 
@@ -66,9 +76,8 @@ def take_snapshot(
         From `plan_place`.
     today : date or None
         The day of arrival (UTC); None asks nothing of the future.
-    accepted_through : str or None
-        The last week (ISO Monday) of the last accepted panel: a source that ends before it is not late, it has lost
-        weeks.
+    accepted : DataFrame or None
+        The last accepted panel: a source that ends before it, or tells its weeks otherwise, is not late but wrong.
 
     Raises
     ------
@@ -81,8 +90,7 @@ def take_snapshot(
         raise ConfigError(f"as_of: got {as_of} ({as_of:%A}), expected a Monday. Weeks are named by their Monday.")
     delivery = _fetch(params, source, params.source.query)
     planned = _plan_bytes(params, source, plan)
-    data, cut_rows, waiting, weeks = _cut(delivery, params, as_of, today)
-    waiting = waiting and not (accepted_through and (weeks["last_week"] or accepted_through) < accepted_through)
+    data, cut_rows, waiting, weeks = _cut(delivery, params, as_of, today, accepted)
     rows = None if delivery.rows is None else delivery.rows - cut_rows
     told = {"sha256": hash_bytes(data), "rows": rows, "cut_rows": cut_rows, "files": list(delivery.files)}
     about = {"format": delivery.format} | told
@@ -121,7 +129,7 @@ def _plan_bytes(params: ModelParams, source: str, plan: str | None) -> bytes | N
 
 
 def _cut(
-    delivery: Delivery, params: ModelParams, as_of: date, today: date | None
+    delivery: Delivery, params: ModelParams, as_of: date, today: date | None, accepted: pd.DataFrame | None
 ) -> tuple[bytes, int, bool, dict[str, str | None]]:
     """Return the bytes without later weeks, how many rows that cost, whether the week waits, and the source's span."""
     unknown: dict[str, str | None] = {"first_week": None, "last_week": None}
@@ -142,7 +150,19 @@ def _cut(
         data = table_bytes(private[keep], delivery.format)
     # A date told twice may be the one waited for, mistyped.
     waiting = is_waiting(dates, params.source, as_of) and not table.frame.duplicated(_keys(table.frame, params)).any()
+    waiting = waiting and (accepted is None or _goes_on_from(accepted, table.frame, params))
     return data, int((~keep).sum()), waiting, whole_weeks(dates, params.source)
+
+
+def _goes_on_from(accepted: pd.DataFrame, frame: pd.DataFrame, params: ModelParams) -> bool:
+    """Return whether a delivery without the week tells the accepted ones as they were accepted."""
+    last = accepted["week"].max().date()
+    rows = type_rows(frame.loc[:, ~frame.columns.duplicated()], params.columns, params.source)
+    if grid_cells(rows, last) > GRID_LIMIT:
+        return False
+    limit = params.validation.max_rewritten_share or REWRITTEN_SHARE
+    grid = weekly_grid(rows, params.columns, params.source, last)
+    return is_told_again(accepted.set_index(["week", "geo"]), grid, limit)
 
 
 def _keys(frame: pd.DataFrame, params: ModelParams) -> list[str]:

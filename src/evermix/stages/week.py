@@ -256,10 +256,10 @@ class Loop:
     def take_delivery(self, as_of: str, folder: Path) -> SnapshotSummary:
         """Write what the source says for a week into a folder; nothing of it is kept yet."""
         # Loaded here, as in `check_spec`.
+        from evermix.engines.sources import read_panel
         from evermix.stages.ingest import plan_place, take_snapshot
 
         week, today = date.fromisoformat(as_of), datetime.now(UTC).date()
-        accepted = [e["as_of"] for e in self.events() if e["event"] == "decision" and e["decision"] != "quarantine"]
         return take_snapshot(
             self.params,
             self.env.source_path(self.params.source.path),
@@ -268,7 +268,7 @@ class Loop:
             plan_place(self.env, self.params.source),
             # A clock that stands before the end of the week it closes cannot say what is the future.
             today=today if today >= week + timedelta(days=7) else None,
-            accepted_through=max(accepted, default=None),
+            accepted=read_panel(self.store.live / "panel.parquet"),
         )
 
     def _refuse_a_start_before_the_data(self, as_of: str, summary: SnapshotSummary) -> None:
