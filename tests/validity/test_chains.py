@@ -62,7 +62,7 @@ def test_the_gradient_is_the_slope_of_the_density(fitted):
 
 def test_draws_mix_and_are_centred_where_the_mode_is(fitted):
     mean, _, around, draws = fitted
-    assert chains.least_ess(draws) > 200
+    assert chains.least_ess(draws.theta) > 200
     assert draws.divergences < 0.01 * draws.theta.shape[0] * draws.theta.shape[1]
     mu, _ = chains.means(draws.flat(), mean, slice(0, HISTORY))
     np.testing.assert_allclose(mu.mean(axis=0), mean.at(around.theta, slice(0, HISTORY))[0], atol=0.5 * around.sigma)

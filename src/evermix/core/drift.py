@@ -12,6 +12,7 @@ No decision lives here: ``decide`` reads the numbers.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -81,7 +82,12 @@ class DriftReport(Record):
         return {"drift.calls": float(self.calls)} | {f"drift.{name}": getattr(self, name) for name in numbers}
 
 
-def measure_drift(panel: pd.DataFrame, fitted_through: pd.Timestamp, settings: MonitorParams) -> DriftReport:
+def measure_drift(
+    panel: pd.DataFrame,
+    fitted_through: pd.Timestamp,
+    settings: MonitorParams,
+    limits: Callable[..., Null] = quiet_limits,
+) -> DriftReport:
     """Compare every input since the champion's fit with the weeks the champion was fitted on.
 
     The reference stays the same for as long as the champion's fit does, so its limits do too.  Shifts of a level, of
@@ -96,6 +102,8 @@ def measure_drift(panel: pd.DataFrame, fitted_through: pd.Timestamp, settings: M
         Last week of the champion's training data.
     settings : MonitorParams
         Least reference, false alarms per year, number of simulated years, seed; window and bins of the plain PSI.
+    limits : callable
+        What learns the limits; who asks week after week of one reference may remember its answer.
 
     Returns
     -------
@@ -120,14 +128,16 @@ def measure_drift(panel: pd.DataFrame, fitted_through: pd.Timestamp, settings: M
     if not series.names:
         return _report("no column to test", [], series.not_tested, about)
     seed = [settings.seed, int(digest, 16)]
-    return _report("tested", _test(table, series, settings, seed), series.not_tested, about)
+    return _report("tested", _test(table, series, settings, seed, limits), series.not_tested, about)
 
 
-def _test(table: pd.DataFrame, series: Series, settings: MonitorParams, seed: list[int]) -> list[ColumnDrift]:
+def _test(
+    table: pd.DataFrame, series: Series, settings: MonitorParams, seed: list[int], limits: Callable[..., Null]
+) -> list[ColumnDrift]:
     n = series.n_reference
     year = season_design(pd.date_range(table.index[0], periods=n + LOOKS, freq="7D"))
     memory = learn_memory(series, year)
-    null = quiet_limits(
+    null = limits(
         series,
         memory,
         year,

@@ -73,13 +73,11 @@ def sample(mean: Mean, target: Floats, weeks: int, around: Gaussian, chains: int
     return Draws(_to_model(theta, mean), float(accepts.mean()), astray)
 
 
-def least_ess(draws: Draws) -> float:
-    """Return the least bulk ESS among the parameters."""
+def least_ess(values: Floats) -> float:
+    """Return the least bulk ESS among values of shape (chain, draw, value)."""
     from arviz_stats.base import array_stats
 
-    return float(
-        min(array_stats.ess(draws.theta[..., i], chain_axis=0, draw_axis=1) for i in range(draws.theta.shape[2]))
-    )
+    return float(min(array_stats.ess(values[..., i], chain_axis=0, draw_axis=1) for i in range(values.shape[2])))
 
 
 def to_dataset(draws: Draws, mean: Mean, channels: list[str], controls: list[str], waves: list[str]) -> xr.Dataset:

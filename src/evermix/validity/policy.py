@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 E_GRID = (50.0, 100.0, 200.0, 300.0, 400.0, 520.0, 700.0, 1000.0, 1500.0, 2500.0, 5000.0)
 """Thresholds of the e-detector at which the frontier is drawn."""
-ORACLE_GRID = tuple(float(x) for x in np.round(np.arange(1.0, 8.01, 0.25), 2))
+ORACLE_GRID = tuple(2.0 + 0.25 * i for i in range(17))
 """Thresholds of the oracle's log likelihood ratio, nats."""
 
 
@@ -104,11 +104,6 @@ def oracle_statistic(seen: WeekSeen, shape: Floats) -> float:
     return float((score - 0.5 * information).max())
 
 
-def oracle_crossings(path: Sequence[WeekSeen], shapes: Mapping[str, Floats]) -> dict[str, list[int | None]]:
-    """Return, for each shape, the first week at which its oracle reached each value of ``ORACLE_GRID``."""
-    out: dict[str, list[int | None]] = {}
-    for name, shape in shapes.items():
-        out[name] = [None] * len(ORACLE_GRID)
-        for seen in path:
-            mark_crossings(out[name], ORACLE_GRID, oracle_statistic(seen, shape), seen.week)
-    return out
+def oracle_path(path: Sequence[WeekSeen], shape: Floats) -> list[float]:
+    """Return the oracle's statistic of every week."""
+    return [oracle_statistic(seen, shape) for seen in path]

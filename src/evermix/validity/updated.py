@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,6 +102,10 @@ class Loop:
         self.live = self._fit(weeks)
         self._forward()
 
+    def copy(self) -> Loop:
+        """Return a loop that goes on from here on its own."""
+        return copy.copy(self)
+
     def full_refit(self, weeks: int, draws: int) -> Base:
         """Return a fit of the same data as the live posterior's, for comparison."""
         return self._fit(weeks, draws, lane=1).base
@@ -118,7 +123,7 @@ class Loop:
             self.mean, self.target, count, self.around, CHAINS, draws or self.draws, self._stream(weeks, lane)
         )
         theta = found.flat()
-        base = Base(weeks, theta, self._likelihood_of(theta, slice(0, count)), chains.least_ess(found))
+        base = Base(weeks, theta, self._likelihood_of(theta, slice(0, count)), chains.least_ess(found.theta))
         return Weighted(base, np.full(len(theta), 1.0 / len(theta)), 0.0)
 
     def _stream(self, weeks: int, lane: int) -> int:
