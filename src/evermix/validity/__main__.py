@@ -7,7 +7,7 @@ from pathlib import Path
 
 from evermix.config import ModelParams, load_params
 from evermix.validity.replicate import SCENARIOS, study_params
-from evermix.validity.study import MCMC_SCENARIOS, Job, merge_shards, run_job
+from evermix.validity.study import MCMC_SCENARIOS, SHIPPED_FITS, Job, merge_shards, run_job
 
 FOLDER = Path("docs/validity")
 MODEL = "brand"
@@ -35,7 +35,8 @@ def main() -> None:
 def list_jobs(replicates: int, mcmc: int, shard: int, shards: int) -> list[Job]:
     """Return all jobs of a shard, the quick ones first."""
     quick = [Job("surrogate", scenario, range(1, replicates + 1), shard, shards) for scenario in SCENARIOS]
-    return quick + [Job("mcmc", scenario, range(1, mcmc + 1), shard, shards) for scenario in MCMC_SCENARIOS]
+    exact = [Job("mcmc", scenario, range(1, mcmc + 1), shard, shards) for scenario in MCMC_SCENARIOS]
+    return [*quick, *exact, Job("shipped", "nothing", range(1, min(mcmc, SHIPPED_FITS) + 1), shard, shards)]
 
 
 def publish(params: ModelParams) -> None:

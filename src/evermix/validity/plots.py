@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evermix.validity.policy import E_GRID, ORACLE_GRID
+from evermix.config import Rule
 from evermix.validity.replicate import HORIZON, WEEKS
 from evermix.validity.tables import (
     Row,
@@ -20,11 +20,14 @@ from evermix.validity.tables import (
     oracle_at,
 )
 
+E_GRID = (50.0, 100.0, 150.0, 200.0, 250.0, 300.0, 400.0, 520.0, 700.0, 1000.0, 2000.0)
+"""Thresholds of the e-detector at which the frontier is drawn."""
+_RATES = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3)
 _SHOWN = {"level_shift": "#4269d0", "effect_halves": "#ff725c"}
 
 
 def draw_all(
-    folder: Path, quick: Mapping[str, Sequence[Row]], exact: Mapping[str, Sequence[Row]], sequential: Sequence[str]
+    folder: Path, quick: Mapping[str, Sequence[Row]], exact: Mapping[str, Sequence[Row]], sequential: Sequence[Rule]
 ) -> None:
     """Write all plots as SVG."""
     import matplotlib as mpl
@@ -48,10 +51,10 @@ def draw_all(
             plt.close(figure)
 
 
-def _false_alarms(axes: Any, quiet: Sequence[Row], sequential: Sequence[str]) -> None:
+def _false_alarms(axes: Any, quiet: Sequence[Row], sequential: Sequence[Rule]) -> None:
     weeks = range(1, WEEKS + 1)
     for rule in sequential:
-        axes.step(weeks, by_week(quiet, first_of([rule]), WEEKS), where="post", label=rule)
+        axes.step(weeks, by_week(quiet, first_of([rule]), WEEKS), where="post", label=rule.name)
     axes.step(weeks, by_week(quiet, first_of(sequential), WEEKS), where="post", color="black", label="together")
     axes.axhline(0.10, color="grey", linestyle=":")
     axes.set(xlabel="weeks after the fit", ylabel="share of quiet years with an alarm")
@@ -60,17 +63,13 @@ def _false_alarms(axes: Any, quiet: Sequence[Row], sequential: Sequence[str]) ->
 
 def _frontier(axes: Any, quick: Mapping[str, Sequence[Row]]) -> None:
     for name, colour in _SHOWN.items():
+        quiet = quick["nothing"]
         mine = [
-            (false_alarms(quick["nothing"], e_detector_at(x)).share, detect(quick[name], e_detector_at(x)).power.share)
+            (false_alarms(quiet, e_detector_at(x)).share, detect(quick[name], e_detector_at(x)).power.share)
             for x in E_GRID
         ]
-        best = [
-            (
-                sum(row["oracle"][name] >= x for row in quick["nothing"]) / max(len(quick["nothing"]), 1),
-                detect(quick[name], oracle_at(x)).power.share,
-            )
-            for x in ORACLE_GRID
-        ]
+        matched = [match_oracle(quiet, name, rate) for rate in _RATES]
+        best = [(errs.share, detect(quick[name], oracle_at(x)).power.share) for x, errs in matched]
         axes.plot(*zip(*mine, strict=True), color=colour, marker="o", markersize=3, label=f"{name}, e-detector")
         axes.plot(*zip(*best, strict=True), color=colour, linestyle="--", label=f"{name}, oracle")
     axes.set(xlim=(0.0, 0.3), ylim=(0.0, 1.02))
@@ -78,7 +77,7 @@ def _frontier(axes: Any, quick: Mapping[str, Sequence[Row]]) -> None:
     axes.legend(frameon=False, loc="lower right")
 
 
-def _delay(axes: Any, quick: Mapping[str, Sequence[Row]], sequential: Sequence[str]) -> None:
+def _delay(axes: Any, quick: Mapping[str, Sequence[Row]], sequential: Sequence[Rule]) -> None:
     rate = false_alarms(quick["nothing"], first_of(sequential)).share
     weeks = range(1, HORIZON + 1)
     for name, colour in _SHOWN.items():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evermix.config import ModelParams
+from evermix.config import ModelParams, Rule
 from evermix.core import alarms
 from evermix.core.decide import Evidence, judge_evidence
 from evermix.core.prequential import cusum
@@ -16,49 +17,45 @@ from evermix.validity.posterior import WeekSeen
 
 Floats = NDArray[np.float64]
 
-E_GRID = (50.0, 100.0, 200.0, 300.0, 400.0, 520.0, 700.0, 1000.0, 1500.0, 2500.0, 5000.0)
-"""Thresholds of the e-detector at which the frontier is drawn."""
-ORACLE_GRID = tuple(2.0 + 0.25 * i for i in range(17))
-"""Thresholds of the oracle's log likelihood ratio, nats."""
+RECORDED = (
+    "alarm.e_detector",
+    "surprise.cusum",
+    "surprise.max_abs_z",
+    "drift.calls",
+    "drift.max_ratio",
+    "restatement.spend_share",
+    "restatement.target_sd",
+)
+"""Evidence that raises alarms; all of it is asked whether it is large enough."""
+
+Records = dict[str, list[tuple[int, float]]]
+"""By name of evidence, each week in which it was larger than ever before, and how large."""
 
 
 @dataclass
 class Watch:
-    """What one path has seen so far, and when each rule fired first (weeks after the base, from 0).
-
-    Attributes
-    ----------
-    crossings : list
-        First week at which the e-detector reached each value of ``E_GRID``; None: not in the year.
-    """
+    """What one path has seen so far; weeks are counted from 0, the first after the base."""
 
     params: ModelParams
     channels: Sequence[str]
     z: list[float] = field(default_factory=list)
-    first: dict[str, int] = field(default_factory=dict)
-    crossings: list[int | None] = field(default_factory=lambda: [None] * len(E_GRID))
-    top: dict[str, float] = field(default_factory=dict)
+    records: Records = field(default_factory=dict)
 
-    def ask(self, seen: WeekSeen, more: Evidence) -> dict[str, bool]:
-        """Return which rules fire in a week; rules that lack their evidence are left out.
+    def see(self, seen: WeekSeen, more: Evidence) -> Evidence:
+        """Return the evidence of a week.
 
         Parameters
         ----------
         more : mapping
-            Evidence of the week that does not come from residuals: drift, restatement, update, calendar.
+            Evidence that does not come from residuals: drift, restatement, update, calendar.
         """
         self.z.append(seen.z)
         evidence = {**more, **self._alarms(seen)}
-        for name in ("alarm.e_detector", "surprise.cusum", "surprise.max_abs_z"):
-            value = evidence[name]
-            self.top[name] = max(self.top.get(name, 0.0), float(value or 0.0))
-        mark_crossings(self.crossings, E_GRID, float(evidence["alarm.e_detector"] or 0.0), seen.week)
-        outcomes = judge_evidence(self.params.rules, evidence, None).rules
-        fired = {rule.name: rule.fired for rule in outcomes if not rule.missing}
-        for name, now in fired.items():
-            if now:
-                self.first.setdefault(name, seen.week)
-        return fired
+        for name in RECORDED:
+            value = evidence.get(name)
+            if value is not None and value > 0.0:
+                note(self.records.setdefault(name, []), seen.week, float(value))
+        return evidence
 
     def _alarms(self, seen: WeekSeen) -> dict[str, float]:
         z, rows = np.array(self.z), seen.week + 1
@@ -76,11 +73,30 @@ class Watch:
         }
 
 
-def mark_crossings(crossings: list[int | None], grid: Sequence[float], value: float, week: int) -> None:
-    """Note the week for each threshold that is reached for the first time."""
-    for i, threshold in enumerate(grid):
-        if crossings[i] is None and value >= threshold:
-            crossings[i] = week
+def note(record: list[tuple[int, float]], week: int, value: float) -> None:
+    """Keep a value that is larger than any before, to four digits."""
+    value = float(f"{value:.4g}")
+    if not record or value > record[-1][1]:
+        record.append((week, value))
+
+
+def fired_rules(rules: Sequence[Rule], evidence: Evidence) -> list[str]:
+    """Return the names of the rules that fire; a rule that lacks its evidence does not."""
+    return [rule.name for rule in judge_evidence(rules, evidence, None).rules if rule.fired]
+
+
+def first_fired(rules: Sequence[Rule], records: Mapping[str, Sequence[Sequence[float]]]) -> int | None:
+    """Return the first week in which one of these rules fires, by the largest values up to each week.
+
+    Exact for rules that ask whether evidence is large enough, since it is then that it becomes so.
+    """
+    largest: dict[str, float | bool | None] = {}
+    news = sorted((int(week), name, value) for name, record in records.items() for week, value in record)
+    for week, same_week in itertools.groupby(news, key=lambda entry: entry[0]):
+        largest |= {name: value for _, name, value in same_week}
+        if fired_rules(rules, largest):
+            return week
+    return None
 
 
 def oracle_statistic(seen: WeekSeen, shape: Floats) -> float:
@@ -104,6 +120,11 @@ def oracle_statistic(seen: WeekSeen, shape: Floats) -> float:
     return float((score - 0.5 * information).max())
 
 
-def oracle_path(path: Sequence[WeekSeen], shape: Floats) -> list[float]:
-    """Return the oracle's statistic of every week."""
-    return [oracle_statistic(seen, shape) for seen in path]
+def oracle_record(path: Sequence[WeekSeen], shape: Floats) -> list[tuple[int, float]]:
+    """Return each week in which the oracle's statistic was larger than ever before, and how large."""
+    record: list[tuple[int, float]] = []
+    for seen in path:
+        value = oracle_statistic(seen, shape)
+        if value > 0.0:
+            note(record, seen.week, value)
+    return record

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from evermix.config import ModelParams
+from evermix.config import ModelParams, Rule
 from evermix.validity import plots
-from evermix.validity.policy import E_GRID
+from evermix.validity.plots import E_GRID
 from evermix.validity.replicate import HORIZON, SCENARIOS
-from evermix.validity.study import DRIFT_SEEDS, MCMC_SCENARIOS, WEEKLY_REFITS, params_hash, read_rows
+from evermix.validity.study import DRIFT_SEEDS, MCMC_SCENARIOS, WEEKLY_REFITS, measured, read_rows
 from evermix.validity.tables import (
     INPUTS,
     SEQUENTIAL,
@@ -28,6 +28,7 @@ from evermix.validity.tables import (
     quantile,
     refits_by_rule,
 )
+from evermix.validity.updated import SHIPPED_ESS
 
 STEPS = ("level_shift", "effect_halves", "large_level_shift", "small_effect_halves")
 _ABOUT = {
@@ -47,13 +48,14 @@ _KHAT_BINS = ((-9.0, 0.3), (0.3, 0.5), (0.5, 0.7), (0.7, 1.0), (1.0, 99.0))
 
 def write_page(folder: Path, params: ModelParams) -> None:
     """Write the page beside ``folder`` and its plots into it."""
-    expected = params_hash(params)
-    quick = {name: read_rows(folder, "surrogate", name, expected) for name in SCENARIOS}
-    exact = {name: read_rows(folder, "mcmc", name, expected) for name in MCMC_SCENARIOS}
+    quick, exact = (
+        {name: read_rows(folder, posterior, name, measured(posterior, params)) for name in names}
+        for posterior, names in (("surrogate", SCENARIOS), ("mcmc", MCMC_SCENARIOS))
+    )
     sequential, inputs = alarm_rules(params.rules, SEQUENTIAL), alarm_rules(params.rules, INPUTS)
     plots.draw_all(folder, quick, exact, sequential)
     parts = [
-        _INTRODUCTION.format(params=expected, quick=_counts(quick), exact=_counts(exact)),
+        _INTRODUCTION.format(quick=_counts(quick), exact=_counts(exact)),
         _requirements(params, quick, exact),
         "## False alarms\n",
         _false_alarm_table(params, quick["nothing"], exact["nothing"]),
@@ -72,7 +74,8 @@ def write_page(folder: Path, params: ModelParams) -> None:
         _score_table(exact),
         "## Surrogate and MCMC on the same seeds\n",
         _agreement_table(exact, sequential),
-        _LIMITS,
+        _shipped_table(read_rows(folder, "shipped", "nothing", measured("shipped", params))),
+        _LIMITS.format(ess=SHIPPED_ESS),
     ]
     page = folder.parent / "validity.md"
     page.write_text("\n".join(parts), encoding="utf-8")
@@ -159,7 +162,7 @@ def _requirements(params: ModelParams, quick: Mapping[str, list[Row]], exact: Ma
     return "## What was asked, and what was measured\n\n" + _table(["claim", "asked", "measured"], rows)
 
 
-def _oracle(quick: Mapping[str, list[Row]], scenario: str, sequential: Sequence[str]) -> Any:
+def _oracle(quick: Mapping[str, list[Row]], scenario: str, sequential: Sequence[Rule]) -> Any:
     rate = false_alarms(quick["nothing"], first_of(sequential)).share
     threshold, _ = match_oracle(quick["nothing"], scenario, rate)
     return detect(quick[scenario], oracle_at(threshold))
@@ -170,14 +173,14 @@ def _false_alarm_table(params: ModelParams, quiet: Sequence[Row], exact: Sequenc
     whole = _with_drift(quiet, "nothing")
     rows: list[list[Any]] = []
     for rule in params.rules:
-        if rule.name not in {*sequential, *inputs}:
+        if rule not in [*sequential, *inputs]:
             continue
-        asked = whole if rule.name in inputs else quiet
-        shown = "not run" if rule.name in inputs else false_alarms(exact, first_of([rule.name]))
+        asked = whole if rule in inputs else quiet
+        shown = "not run" if rule in inputs else false_alarms(exact, first_of([rule]))
         rows.append(
             [
                 f"`{rule.name}` (`{rule.evidence} {rule.op} {rule.value:g}`)",
-                false_alarms(asked, first_of([rule.name])),
+                false_alarms(asked, first_of([rule])),
                 shown,
             ]
         )
@@ -189,7 +192,7 @@ def _false_alarm_table(params: ModelParams, quiet: Sequence[Row], exact: Sequenc
     return _table(head, rows) + "\nShares with 95 % Wilson intervals.\n"
 
 
-def _power_table(quick: Mapping[str, list[Row]], exact: Mapping[str, list[Row]], sequential: Sequence[str]) -> str:
+def _power_table(quick: Mapping[str, list[Row]], exact: Mapping[str, list[Row]], sequential: Sequence[Rule]) -> str:
     rate = false_alarms(quick["nothing"], first_of(sequential)).share
     rows: list[list[Any]] = []
     for name in STEPS:
@@ -239,7 +242,7 @@ def _frontier_table(quick: Mapping[str, list[Row]]) -> str:
 
 
 def _reaction_table(
-    params: ModelParams, quick: Mapping[str, list[Row]], sequential: Sequence[str], inputs: Sequence[str]
+    params: ModelParams, quick: Mapping[str, list[Row]], sequential: Sequence[Rule], inputs: Sequence[Rule]
 ) -> str:
     rows: list[list[Any]] = []
     for name in ("spend_shift", "large_spend_shift"):
@@ -326,14 +329,14 @@ def _score_table(exact: Mapping[str, list[Row]]) -> str:
     )
 
 
-def _agreement_table(exact: Mapping[str, list[Row]], sequential: Sequence[str]) -> str:
+def _agreement_table(exact: Mapping[str, list[Row]], sequential: Sequence[Rule]) -> str:
     rows: list[list[Any]] = []
     for name, found in exact.items():
         if not found:
             continue
         correlations = [float(np.corrcoef(row["z"], row["surrogate_z"])[0, 1]) for row in found]
         mine = [first_of(sequential)(row) for row in found]
-        theirs = [first_of(sequential)({"rules": row["surrogate_rules"]}) for row in found]
+        theirs = [first_of(sequential, "surrogate")(row) for row in found]
         same = np.mean([(a is None) == (b is None) for a, b in zip(mine, theirs, strict=True)])
         apart = [abs(a - b) for a, b in zip(mine, theirs, strict=True) if a is not None and b is not None]
         rows.append(
@@ -357,13 +360,33 @@ def _agreement_table(exact: Mapping[str, list[Row]], sequential: Sequence[str]) 
     return _table(head, rows)
 
 
+def _shipped_table(shipped: Sequence[Row]) -> str:
+    rows = [
+        [
+            row["seed"],
+            _number(row["roas_gap"], 3),
+            ", ".join(_number(ratio) for ratio in row["width_ratio"]),
+            row["rhat"],
+            row["ess"],
+            row["ess_roas"],
+            row["ess_own"],
+        ]
+        for row in shipped
+    ]
+    head = ["seed", "worst gap of a ROAS mean, sd", "widths, shipped over study's", "R-hat", "least ESS"]
+    return "The shipped fit (nutpie, settings of params) next to the study's own draws, on the same base:\n\n" + _table(
+        [*head, "least ESS of a ROAS", "least ESS, study's"], rows
+    )
+
+
 _INTRODUCTION = """# Validity
 
 How often the shipped rules err, how soon they see a change, and how exact an update is: measured on simulated
 brands, by the code that ships. Written by `make validity` (resumable: `SHARDS=2 REPLICATES=1000 MCMC=50`);
-the rows are in [docs/validity](validity), with the versions that made them. Measured rules: `{params}`, the
-hash of spec, monitor settings and rules of the model `brand`; a test fails where `params.yaml` has others,
-and one computes three rows anew.
+the rows are in [docs/validity](validity), with the versions that made them. They hold the evidence; the rules
+of `params.yaml` (model `brand`) are asked of it as this page is written. Tests fail where rules, spec or monitor
+settings are not the ones measured, where this page is not what the rows say, and where three rows computed anew
+differ.
 
 A replicate is the simulator's brand (4 channels, price, promotions, holidays, trend and season; noise 3.5 %
 of the level) with 156 weeks of history and 52 weeks after the fit. What happens begins in one of the first 20
@@ -389,8 +412,9 @@ _LIMITS = """## Limits
 - Alarms are never reset during a year here, as in the loop, where only a closed review resets them.
 - A change before week 20 is looked for from a base that is young; later in a base's life the posterior is
   tighter and the alarm a little faster.
-- The MCMC rows use the study's own sampler, whose chains mix better than nutpie's on the graph: with a base
-  of fewer effective draws the ESS rule asks for refits earlier than the table says.
+- The MCMC rows use the study's own sampler, whose chains mix better than nutpie's on the graph. The ESS rule is
+  asked as if a base had {ess:.0f} effective draws, which is what shipped fits have; the errors of updates are those
+  of better bases, and are to be read by their ESS.
 - Input drift is tested on the seeds that its rows have; it depends on inputs alone, and is measured against
   the first base.
 - One brand, no geos: panels were not measured.

@@ -28,15 +28,17 @@ from evermix.engines.models import load_kind
 from evermix.engines.models.fit import fit_model
 from evermix.errors import ConfigError
 from evermix.validity import chains
-from evermix.validity.policy import ORACLE_GRID, Watch, mark_crossings, oracle_path
+from evermix.validity.policy import Watch, fired_rules, oracle_record
 from evermix.validity.posterior import Brand, follow, make_brand
 from evermix.validity.replicate import EFFECT_CHANNEL, HISTORY, WEEKS, Replicate, play
-from evermix.validity.updated import Loop
+from evermix.validity.updated import SHIPPED_ESS, Loop
 
 Floats = NDArray[np.float64]
 Row = dict[str, Any]
 
 MCMC_SCENARIOS = ("nothing", "spend_shift", "large_spend_shift", "effect_halves", "small_effect_halves", "restated")
+SHIPPED_FITS = 6
+"""Seeds 1 to this one are fitted by the shipped code too; each takes a minute."""
 LOOKS = (13, 26, 39, 52)
 """Weeks after the first base at which the updated posterior is held against a full refit."""
 WEEKLY_REFITS = {"nothing": 5, "effect_halves": 5}
@@ -60,15 +62,19 @@ class Job:
     shards: int = 1
 
 
-def measured_params(params: ModelParams) -> dict[str, Any]:
-    """Return what the results depend on: spec, monitor settings and rules, without the rules' words."""
-    rules = [{k: v for k, v in rule.model_dump().items() if k not in _WORDS} for rule in params.rules]
-    return {"spec": params.spec, "monitor": params.monitor.model_dump(), "rules": rules}
+def measured(posterior: str, params: ModelParams) -> str:
+    """Return the hash of the params that the rows of a posterior depend on, 16 hex digits.
 
-
-def params_hash(params: ModelParams) -> str:
-    """Return the first 16 hex digits of the SHA-256 of what was measured."""
-    text = json.dumps(measured_params(params), sort_keys=True, separators=(",", ":"))
+    Evidence depends on spec and monitor settings, and where there are refits, on the rules that ask for them.  The
+    rules that raise alarms are asked of the evidence when the page is written.
+    """
+    parts: dict[str, Any] = {"spec": params.spec, "monitor": params.monitor.model_dump()}
+    if posterior == "mcmc":
+        asking = [rule.model_dump() for rule in params.rules if rule.decision == "refit"]
+        parts["rules"] = [{k: v for k, v in rule.items() if k not in _WORDS} for rule in asking]
+    if posterior == "shipped":
+        parts = {"spec": params.spec, "sampler": params.sampler.model_dump()}
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -78,17 +84,18 @@ def run_job(folder: Path, job: Job, params: ModelParams, tell: Callable[[str], N
     Raises
     ------
     ConfigError
-        If the rows that are there were measured with other rules.
+        If the rows that are there were measured with other params.
     """
     head = header(job, params)
+    path = folder / f"{job.posterior}-{job.scenario}.{job.shard}-of-{job.shards}.jsonl"
+    _mend(path)
     done = {row["seed"] for row in read_rows(folder, job.posterior, job.scenario, head["params"])}
     due = [seed for seed in job.seeds[job.shard :: job.shards] if seed not in done]
-    path = folder / f"{job.posterior}-{job.scenario}.{job.shard}-of-{job.shards}.jsonl"
     folder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     for count, seed in enumerate(due, 1):
         row = ROWS[job.posterior](job.scenario, seed, params)
-        lines = [] if path.exists() else [head]
+        lines = [] if path.is_file() and path.stat().st_size else [head]
         with path.open("a", encoding="utf-8") as out:
             out.write("".join(_line(item) for item in [*lines, row]))
         if count % 25 == 0 or count == len(due):
@@ -103,7 +110,7 @@ def header(job: Job, params: ModelParams) -> Row:
         "scenario": job.scenario,
         "command": "make validity",
         "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
-        "params": params_hash(params),
+        "params": measured(job.posterior, params),
     }
 
 
@@ -113,17 +120,19 @@ def read_rows(folder: Path, posterior: str, scenario: str, expected: str | None)
     Raises
     ------
     ConfigError
-        If a file was measured with rules other than ``expected``.
+        If a file was measured with params other than ``expected``.
     """
     rows: dict[int, Row] = {}
     for path in sorted(folder.glob(f"{posterior}-{scenario}.*jsonl")):
-        # The last line of a killed run may be torn; its replicate is computed again.
+        # The last line of a run that goes on, or was killed, may be torn.
         lines = [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
-        head, *found = [json.loads(line) for line in lines] or [{}]
+        if not lines:
+            continue
+        head, *found = map(json.loads, lines)
         if expected is not None and head.get("params") != expected:
             raise ConfigError(
-                f"{path}: measured with rules {head.get('params')}, params.yaml has {expected}. "
-                "Remove the file to measure anew, or take the rules back."
+                f"{path}: measured with params {head.get('params')}, params.yaml has {expected}. "
+                "Remove the file to measure anew, or take the change back."
             )
         rows |= {row["seed"]: row for row in found}
     return [rows[seed] for seed in sorted(rows)]
@@ -131,7 +140,7 @@ def read_rows(folder: Path, posterior: str, scenario: str, expected: str | None)
 
 def merge_shards(folder: Path, job: Job, params: ModelParams) -> None:
     """Put the rows of all shards into one file in the order of seeds."""
-    rows = read_rows(folder, job.posterior, job.scenario, params_hash(params))
+    rows = read_rows(folder, job.posterior, job.scenario, measured(job.posterior, params))
     if not rows:
         return
     whole = folder / f"{job.posterior}-{job.scenario}.jsonl"
@@ -150,18 +159,16 @@ def surrogate_row(scenario: str, seed: int, params: ModelParams) -> Row:
     path = []
     inputs = drifts(brand) if seed <= DRIFT_SEEDS.get(scenario, 0) else itertools.repeat({}, WEEKS)
     for seen, more, drift in zip(follow(brand), restatements(brand), inputs, strict=True):
-        watch.ask(seen, {**more, **drift})
+        watch.see(seen, {**more, **drift})
         path.append(seen)
-    row, shapes = _summary(brand.replicate, watch), oracle_shapes(brand)
+    row = _summary(brand.replicate, watch)
+    oracle = {name: oracle_record(path, shape) for name, shape in oracle_shapes(brand).items()}
     if scenario == "nothing":
         # Whatever its threshold, an oracle errs in a quiet year if it passes it once.
-        return row | {"oracle": {name: round(max(oracle_path(path, shape)), 2) for name, shape in shapes.items()}}
-    for shape in shapes.values():
-        crossings: list[int | None] = [None] * len(ORACLE_GRID)
-        for week, value in enumerate(oracle_path(path, shape)):
-            mark_crossings(crossings, ORACLE_GRID, value, week)
-        row["oracle"] = crossings
-    return row
+        return row | {
+            "oracle": {name: max((value for _, value in found), default=0.0) for name, found in oracle.items()}
+        }
+    return row | {"oracle": oracle[scenario]} if oracle else row
 
 
 def oracle_shapes(brand: Brand) -> dict[str, Floats]:
@@ -227,35 +234,34 @@ def mcmc_row(scenario: str, seed: int, params: ModelParams) -> Row:
     watch, stand_in = (Watch(params, list(params.columns.channels)) for _ in range(2))
     loop = Loop(brand, seed)
     kept = loop.copy()
+    asking = [rule for rule in params.rules if rule.decision == "refit"]
     refits, looks, score, base_week = [], [], 0.0, 0
     khat, ess = [], []
     for seen_by_surrogate, more in zip(follow(brand), restatements(brand), strict=True):
         week = seen_by_surrogate.week
-        stand_in.ask(seen_by_surrogate, more)
+        stand_in.see(seen_by_surrogate, more)
         seen, one = loop.see(week)
         kept.see(week)
         score += one
         evidence = {
             **more,
             "update.khat": loop.live.khat,
-            "update.ess": loop.live.ess,
+            "update.ess": loop.live.ess_of(SHIPPED_ESS),
             "calendar.weeks_since_fit": float(week + 1 - base_week),
         }
-        fired = watch.ask(seen, evidence)
+        fired = fired_rules(asking, watch.see(seen, evidence))
         khat.append(round(loop.live.khat, 2))
         ess.append(round(loop.live.ess))
-        why = [rule.name for rule in params.rules if rule.decision == "refit" and fired.get(rule.name)]
         if week + 1 in LOOKS:
-            looks += _look(loop, kept, week + 1, bool(why))
-        if why:
-            refits.append([week, why])
+            looks += _look(loop, kept, week + 1, refused=bool(fired))
+        if fired:
+            refits.append([week, fired])
             loop.refit(week + 1)
             base_week = week + 1
     row = _summary(brand.replicate, watch) | {
         "z": [round(z, 3) for z in watch.z],
         "surrogate_z": [round(z, 3) for z in stand_in.z],
-        "surrogate_rules": stand_in.first,
-        "surrogate_e": stand_in.crossings,
+        "surrogate": stand_in.records,
         "khat": khat,
         "ess": ess,
         "refits": refits,
@@ -298,7 +304,7 @@ def shipped_row(scenario: str, seed: int, params: ModelParams) -> Row:
     }
 
 
-def _look(loop: Loop, kept: Loop, weeks: int, refused: bool) -> list[Row]:
+def _look(loop: Loop, kept: Loop, weeks: int, *, refused: bool) -> list[Row]:
     """Return how far updated posteriors are from a full refit: by the rules, and of the first base kept all year."""
     refit = loop.full_refit(weeks, _REFIT_DRAWS)
     even = np.full(len(refit.theta), 1.0 / len(refit.theta))
@@ -332,13 +338,14 @@ def _weekly_refits(brand: Brand, seed: int) -> float:
 
 
 def _summary(replicate: Replicate, watch: Watch) -> Row:
-    return {
-        "seed": replicate.seed,
-        "change": replicate.change,
-        "rules": watch.first,
-        "e": watch.crossings,
-        "top": {name: float(f"{value:.4g}") for name, value in watch.top.items()},
-    }
+    return {"seed": replicate.seed, "change": replicate.change, "records": watch.records}
+
+
+def _mend(path: Path) -> None:
+    """Cut off the torn last line of a killed run, so that its replicate is computed again."""
+    if path.is_file():
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text[: text.rfind("\n") + 1], encoding="utf-8")
 
 
 def _line(item: Row) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from evermix.config import Rule
-from evermix.validity.policy import E_GRID, ORACLE_GRID
+from evermix.validity.policy import first_fired
 from evermix.validity.replicate import HORIZON
 
 Row = dict[str, Any]
@@ -65,32 +65,37 @@ class Detection:
     delay: float
 
 
-def alarm_rules(rules: Sequence[Rule], groups: Iterable[str]) -> list[str]:
-    """Return the names of the rules that ask evidence of these groups."""
+def alarm_rules(rules: Sequence[Rule], groups: Iterable[str]) -> list[Rule]:
+    """Return the rules that ask evidence of these groups."""
     wanted = tuple(f"{group}." for group in groups)
-    return [rule.name for rule in rules if rule.evidence.startswith(wanted)]
+    return [rule for rule in rules if rule.evidence.startswith(wanted)]
 
 
-def first_of(rules: Sequence[str]) -> FirstAlarm:
-    """Return what gives the week of the first alarm of any of these rules."""
+def first_of(rules: Sequence[Rule], records: str = "records") -> FirstAlarm:
+    """Return what gives the week in which the first of these rules fires."""
+    known: dict[int, int | None] = {}
 
     def first(row: Row) -> int | None:
-        weeks = [row["rules"][name] for name in rules if name in row["rules"]]
-        return min(weeks) if weeks else None
+        # A row is asked many times over, by week and by table.
+        if id(row) not in known:
+            known[id(row)] = first_fired(rules, row[records])
+        return known[id(row)]
 
     return first
 
 
 def oracle_at(threshold: float) -> FirstAlarm:
-    """Return what gives the week in which the oracle passed a threshold of its grid."""
-    place = ORACLE_GRID.index(threshold)
-    return lambda row: row["oracle"][place]
+    """Return what gives the week in which the oracle passed a threshold, in nats."""
+    return lambda row: _passed(row["oracle"], threshold)
 
 
 def e_detector_at(threshold: float) -> FirstAlarm:
-    """Return what gives the week in which the e-detector passed a threshold of its grid."""
-    place = E_GRID.index(threshold)
-    return lambda row: row["e"][place]
+    """Return what gives the week in which the e-detector passed a threshold."""
+    return lambda row: _passed(row["records"].get("alarm.e_detector", []), threshold)
+
+
+def _passed(record: Sequence[Sequence[float]], threshold: float) -> int | None:
+    return next((int(week) for week, value in record if value >= threshold), None)
 
 
 def false_alarms(quiet: Sequence[Row], first: FirstAlarm) -> Rate:
@@ -113,12 +118,10 @@ def detect(rows: Sequence[Row], first: FirstAlarm, within: int = HORIZON) -> Det
 
 def match_oracle(quiet: Sequence[Row], scenario: str, rate: float) -> tuple[float, Rate]:
     """Return the least threshold at which the oracle errs no more often than ``rate``, and how often it errs there."""
-    tops = np.array([row["oracle"][scenario] for row in quiet])
-    for threshold in ORACLE_GRID:
-        found = Rate(int((tops >= threshold).sum()), len(tops))
-        if found.share <= rate:
-            return threshold, found
-    return ORACLE_GRID[-1], Rate(int((tops >= ORACLE_GRID[-1]).sum()), len(tops))
+    tops = np.sort([row["oracle"][scenario] for row in quiet])[::-1]
+    allowed = int(np.floor(rate * len(tops) + 1e-9))
+    threshold = float(np.nextafter(tops[allowed], np.inf)) if allowed < len(tops) else 0.0
+    return threshold, Rate(int((tops >= threshold).sum()), len(tops))
 
 
 def by_week(rows: Sequence[Row], first: FirstAlarm, weeks: int) -> list[float]:

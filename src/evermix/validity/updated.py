@@ -20,6 +20,8 @@ from evermix.validity.surrogate import Gaussian, fit_mode
 Floats = NDArray[np.float64]
 
 CHAINS, DRAWS = 4, 2000
+SHIPPED_ESS = 1000.0
+"""Least bulk ESS of a shipped fit's 8,000 draws (the page lists some); the study's own chains have more."""
 _ROOT_2PI = float(np.sqrt(2.0 * np.pi))
 
 
@@ -56,8 +58,11 @@ class Weighted:
     @property
     def ess(self) -> float:
         """Effective number of draws: of the weights, times what autocorrelation leaves of the base."""
-        weight_ess = 1.0 / float(np.sum(self.weights**2))
-        return weight_ess * min(1.0, self.base.ess / len(self.weights))
+        return self.ess_of(self.base.ess)
+
+    def ess_of(self, base_ess: float) -> float:
+        """Return the same for a base of so many effective draws."""
+        return float(1.0 / np.sum(self.weights**2)) * min(1.0, base_ess / len(self.weights))
 
 
 class Loop:
