@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -227,6 +228,33 @@ def test_charts_are_drawn_for_scores_roas_contributions_fit_and_holdout(page):
         assert words in page
     # Colours that turn round in dark mode are variables, not fixed.
     assert "var(--ink)" in page and "#1b1f24" not in page.split("</style>", 1)[1]
+
+
+CONTEST = {
+    "weeks": 13,
+    "champion": {"weeks": 12, "log_score": -70.9},
+    "rows": [
+        {"name": "refit", "why": "the spec in use", "status": "fitted", "proposed": False, "converged": True,
+         "lead": 0.0, "lead_se": 0.0, "champion_lead": 5.1, "champion_lead_se": 1.4,
+         "roas": [{"channel": "tv", "version": "champion", "mean": 1.4, "low": 0.9, "high": 2.0},
+                  {"channel": "tv", "version": "challenger", "mean": 1.2, "low": 0.8, "high": 1.6}]},
+        {"name": "break_any", "why": "another effect of tv", "status": "fitted", "proposed": True, "converged": True,
+         "lead": 9.98, "lead_se": 5.5, "champion_lead": 14.7, "champion_lead_se": None,
+         "roas": [{"channel": "tv", "version": "challenger", "mean": 0.6, "low": 0.2, "high": 1.1}]},
+        {"name": "odd", "why": "no such week", "status": "not fitted", "proposed": False, "fault": "spec: <week>"},
+    ],
+}  # fmt: skip
+
+
+def test_a_review_shows_what_it_fitted_with_leads_and_roas(evaluated):
+    week = whole_week(evaluated)
+    page = week_report(replace(week, evaluation={**week.evaluation, "contest": CONTEST}))
+    rows = [re.sub(r"<[^>]+>", "|", row) for row in re.findall(r"<tr>.*?</tr>", page)]
+    told = next(row for row in rows if "break_any (proposed)" in row)
+    assert "another effect of tv" in told and "+10.0 ± 5.5" in told and "+14.7" in told
+    assert any("odd" in row and "not fitted: spec: &lt;week&gt;" in row for row in rows)
+    assert any("in use" in row and "1.4 (0.9 to 2)" in row for row in rows)
+    assert "What the review fitted" not in week_report(week)
 
 
 def test_a_quarantined_week_says_what_is_missing_and_why(tmp_path):

@@ -125,7 +125,7 @@ def test_a_challenger_that_cannot_be_fitted_is_shown_and_ends_nothing(held):
 def test_the_person_sees_every_fit_with_its_lead_and_its_roas(held):
     text = "\n".join(contest_lines(read_json(held.evaluated / "evaluation.json")["contest"]))
     assert "4 fits foretold the last 13 weeks" in text
-    assert "| **break_any** (proposed) | another effect of tv and search from" in text
+    assert "| break_any (proposed) | another effect of tv and search from" in text
     assert "| in use |" in text and "expected a Monday" in text
 
 

@@ -7,26 +7,22 @@ from typing import Any
 
 from evermix.core.challengers import REFIT
 
-HEAD = ("fit", "what may have changed", "lead over the refit", "lead over the champion", "converged")
+ROAS = "Return on ad spend of the last year, of a changed effect since its change (90 % interval)"
+
+Table = tuple[list[str], list[list[str]]]
 
 
 def contest_lines(contest: Mapping[str, Any]) -> list[str]:
-    """Return what a review fitted, how each fit foretold the last weeks, and the return on ad spend by each.
+    """Return what a review fitted, how each fit foretold the last weeks, and the ROAS that each gives, as Markdown.
 
     Parameters
     ----------
     contest : mapping
         From `evermix.core.contest.settle`.
     """
-    rows = contest["rows"]
-    lines = [contest_text(contest), "", *_table(HEAD, contest_table(contest))]
-    channels = list(dict.fromkeys(one["channel"] for row in rows for one in row.get("roas", [])))
-    if channels:
-        told = [["in use", *(_roas(rows[0], channel, "champion") for channel in channels)]]
-        told += [[row["name"], *(_roas(row, channel, "challenger") for channel in channels)] for row in rows]
-        lines += ["Return on ad spend of the last year, of a changed effect since its change (90 % interval):", ""]
-        lines += _table(["fit", *channels], told)
-    return lines
+    lines = [contest_text(contest), "", *_markdown(leads_table(contest))]
+    head, rows = roas_table(contest)
+    return [*lines, f"{ROAS}:", "", *_markdown((head, rows))] if rows else lines
 
 
 def contest_text(contest: Mapping[str, Any]) -> str:
@@ -37,23 +33,29 @@ def contest_text(contest: Mapping[str, Any]) -> str:
     )
 
 
-def contest_table(contest: Mapping[str, Any]) -> list[list[str]]:
-    """Return one row per fit, in the columns of `HEAD`."""
-    return [_row(row) for row in contest["rows"]]
+def leads_table(contest: Mapping[str, Any]) -> Table:
+    """Return a head and one row per fit: what may have changed by it, its leads, and whether it converged."""
+    head = ["fit", "what may have changed", "lead over the refit", "lead over the champion", "converged"]
+    return head, [_row(row) for row in contest["rows"]]
+
+
+def roas_table(contest: Mapping[str, Any]) -> Table:
+    """Return a head and one row per version, the champion first, with the return on ad spend of each channel."""
+    rows = contest["rows"]
+    channels = list(dict.fromkeys(one["channel"] for row in rows for one in row.get("roas", [])))
+    if not channels:
+        return [], []
+    told = [["in use", *(_roas(rows[0], channel, "champion") for channel in channels)]]
+    told += [[row["name"], *(_roas(row, channel, "challenger") for channel in channels)] for row in rows]
+    return ["fit", *channels], told
 
 
 def _row(row: Mapping[str, Any]) -> list[str]:
-    name = f"**{row['name']}** (proposed)" if row["proposed"] else row["name"]
+    name = f"{row['name']} (proposed)" if row["proposed"] else row["name"]
     if row["status"] != "fitted":
         return [name, row["why"], "", "", f"not fitted: {row['fault']}"]
     leads = [_lead(row[key], row[f"{key}_se"]) for key in ("lead", "champion_lead")]
-    return [
-        name,
-        row["why"],
-        "" if row["name"] == REFIT else leads[0],
-        leads[1],
-        "yes" if row["converged"] else "**no**",
-    ]
+    return [name, row["why"], "" if row["name"] == REFIT else leads[0], leads[1], "yes" if row["converged"] else "no"]
 
 
 def _lead(lead: float | None, error: float | None) -> str:
@@ -67,5 +69,6 @@ def _roas(row: Mapping[str, Any], channel: str, version: str) -> str:
     return f"{found[0]['mean']:.3g} ({found[0]['low']:.3g} to {found[0]['high']:.3g})" if found else ""
 
 
-def _table(head: list[str] | tuple[str, ...], rows: list[list[str]]) -> list[str]:
+def _markdown(table: Table) -> list[str]:
+    head, rows = table
     return [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}", *[f"| {' | '.join(row)} |" for row in rows], ""]

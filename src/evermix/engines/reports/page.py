@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evermix.core import contest_words as words
 from evermix.core.outcomes import TELL, rules_of
 from evermix.core.prequential import log_table
 from evermix.core.rule_costs import rule_costs
@@ -129,6 +130,7 @@ def week_report(week: WeekFiles, evidently: str | None = None) -> str:
         events=list(reversed(week.events[-EVENTS_SHOWN:])),
         approval=_approval(week),
         challenger=_challenger(week),
+        contest=_contest(week),
         recent=list(reversed(week.scores[-SCORES_SHOWN:])),
         metrics=_metrics(week),
         charts=_charts(week),
@@ -220,6 +222,15 @@ def _challenger(week: WeekFiles) -> str | None:
     """Return the id of the version that this week's fit made."""
     found = [e["version"] for e in week.events if e["event"] == "verdict" and e["as_of"] == week.as_of]
     return found[-1] if found else None
+
+
+def _contest(week: WeekFiles) -> dict[str, Any] | None:
+    """Return the tables of the fits that a review held against each other, None where there was no contest."""
+    found = (week.evaluation or {}).get("contest")
+    if found is None:
+        return None
+    tables = [("Leads", words.leads_table(found)), (words.ROAS, words.roas_table(found))]
+    return {"text": words.contest_text(found), "tables": [(caption, table) for caption, table in tables if table[1]]}
 
 
 def _metrics(week: WeekFiles) -> dict[str, Any]:
