@@ -42,6 +42,9 @@ class Project:
                 check["low"] = 50.0
             if check["metric"] == "rhat_max":
                 check["high"] = 1.1
+        for rule in entry["rules"]:
+            if rule["evidence"] == "update.ess":
+                rule["value"] = 20.0
         self.write({"models": {MODEL: entry}})
         self.run(
             "simulate", "--seed", "5", "--out", str(self.feed.parent), "--scenario", SCENARIO, "--weeks", str(weeks)

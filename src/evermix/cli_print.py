@@ -223,6 +223,7 @@ def _model_text(m: dict[str, Any]) -> str:
     lines = [f"{m['model']} ({m['kind']})"]
     lines.append(
         f"  champion   {champion['version']}, fitted through {champion['fitted_through']}"
+        + (f", updated through {champion['updated_through']}" if champion["updated_through"] else "")
         if champion
         else "  champion   none"
     )

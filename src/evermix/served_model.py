@@ -16,7 +16,7 @@ import xarray as xr
 from evermix.core.draws import stack_draws
 from evermix.core.panel import ALL_GEOS
 from evermix.engines.models import load_kind
-from evermix.engines.models.drawsfile import load_posterior
+from evermix.engines.models.drawsfile import load_posterior, load_weights
 from evermix.errors import DataError
 from evermix.records import VersionFile
 
@@ -33,7 +33,7 @@ class ServedVersion:
     version : VersionFile
         What the version is, as written in ``champion.json``.
     draws : Dataset
-        Free variables, dims ``(draw, ...)``.
+        Free variables, dims ``(draw, ...)``; draws count alike, those of an update are taken by their weights.
     panel : DataFrame
         The last panel the version was published with; it gives new weeks their adstock lookback.
     """
@@ -82,7 +82,8 @@ def _load_pyfunc(data_path: str) -> ServedVersion:
     """Return the version stored in a folder; called by ``mlflow.pyfunc.load_model``."""
     folder = Path(data_path)
     version = VersionFile.model_validate(json.loads((folder / "champion.json").read_text(encoding="utf-8")))
-    draws = stack_draws(load_posterior(folder / "base.nc"), DRAWS)
+    weights = load_weights(folder / "weights.npy") if version.weights_hash is not None else None
+    draws = stack_draws(load_posterior(folder / "base.nc"), DRAWS, weights)
     return ServedVersion(version, draws, pd.read_parquet(folder / "panel.parquet"))
 
 

@@ -5,7 +5,7 @@ from evermix.core.close import WeekOutcome, answer_question, close_week, hold_qu
 from evermix.core.overdue import open_question
 from evermix.records import Decision, Verdict
 
-OLD, NEW = "m/2026-01-05/aaaaaaaa", "m/2026-02-02/bbbbbbbb"
+OLD, NEW, UPDATED = "m/2026-01-05/aaaaaaaa", "m/2026-02-02/bbbbbbbb", "m/2026-02-02/dddddddd"
 
 
 def outcome(decision="refit", verdict="promote", challenger=NEW, as_of="2026-02-02"):
@@ -85,7 +85,8 @@ def test_a_newer_challenger_supersedes_the_question():
 
 
 def test_an_approval_promotes_and_names_who_and_when():
-    closing = close_week([], OLD, None, outcome(verdict="hold"), 4, "t")
+    before = ledger.append([], "promotion", "2025-01-06", "t", "evermix", version=OLD, previous_version=None)
+    closing = close_week(before, OLD, None, outcome(verdict="hold"), 4, "t")
     events, promoted = answer_question(closing.events, closing.question, approve=True, by="ada", at="t2")
     assert promoted == NEW
     assert (events[-1]["event"], events[-1]["by"], events[-1]["at"]) == ("promotion", "ada", "t2")
@@ -127,3 +128,24 @@ def test_the_causes_of_a_decision_go_into_the_ledger():
     made = outcome(decision="keep", verdict=None)
     made = replace(made, decision=made.decision.model_copy(update={"because": ["input_drift"]}))
     assert close_week([], OLD, None, made, 4, "t").events[0]["because"] == ["input_drift"]
+
+
+def test_an_update_is_an_event_of_its_own_and_leaves_the_question_as_it_is():
+    question = {"version": NEW, "as_of": "2026-01-26", "promotable": True, "champion": OLD, "decision": "review"}
+    made = {"parent": OLD, "weights_hash": "w", "khat": 0.2, "ess": 900.0}
+    week = replace(outcome(decision="update", verdict=None), update=UPDATED, evidence_of_version=made)
+    closing = close_week([], OLD, question, week, 9, "t")
+    assert closing.question == question
+    assert [event["event"] for event in closing.events] == ["decision", "update"]
+    assert closing.events[0]["champion"] == UPDATED
+    assert closing.events[1] | made | {"version": UPDATED, "previous_version": OLD} == closing.events[1]
+    assert ledger.champion_of(closing.events) == UPDATED
+
+
+def test_an_approval_after_updates_remembers_the_champion_that_it_replaced():
+    made = {"parent": OLD, "weights_hash": "w", "khat": 0.2, "ess": 900.0}
+    week = replace(outcome(decision="update", verdict=None), update=UPDATED, evidence_of_version=made)
+    question = {"version": NEW, "as_of": "2026-01-26", "promotable": True, "champion": OLD, "decision": "review"}
+    events = close_week([], OLD, question, week, 9, "t").events
+    answered, _ = answer_question(events, question, approve=True, by="ada", at="t2")
+    assert answered[-1]["previous_version"] == UPDATED

@@ -216,3 +216,42 @@ def test_a_no_to_another_rule_silences_nothing():
 def test_a_rule_that_only_tells_belongs_to_no_question():
     found = judge({A: 2.0, B: 3.0, C: True}, rules=[rule("gamma", C, "refit", op="==", value=True), both("tell")])
     assert found.because == ["gamma"]
+
+
+UPDATING = [
+    *RULES,
+    rule("tail", "update.khat", "refit", op=">", value=0.7),
+    rule("worn", "update.ess", "refit", op="<", value=400.0),
+    rule("new", "update.new_weeks", "update", op=">", value=0.0),
+]
+FRESH = KEEP | {"update.khat": 0.2, "update.ess": 900.0, "update.new_weeks": 1.0}
+ASKED = Pending("2024-01-01", frozenset({"alpha", "gamma", "tail", "worn", "new"}))
+
+
+def test_new_weeks_are_taken_in_by_an_update_and_nothing_new_keeps():
+    assert judge(FRESH, rules=UPDATING).decision == "update"
+    assert judge(FRESH | {"update.new_weeks": 0.0}, rules=UPDATING).decision == "keep"
+
+
+def test_an_update_goes_on_beside_a_pending_review_and_says_so():
+    found = judge(FRESH | {A: 2.0}, ASKED, UPDATING)
+    assert (found.decision, found.because) == ("update", ["new"])
+    assert "pending (rule alpha still fires)" in found.reasons[1]
+
+
+@pytest.mark.parametrize(
+    "doubt", [{"update.khat": 0.9}, {"update.khat": None}, {"update.ess": 12.0}, {"update.ess": math.nan}, {C: True}]
+)
+def test_no_update_is_published_while_a_question_doubts_the_base(doubt):
+    assert judge(FRESH | doubt, ASKED, UPDATING).decision == "keep"
+    assert judge(FRESH | doubt, None, UPDATING).decision in ("refit", "review")
+
+
+def test_a_person_is_asked_once_where_it_is_not_known_whether_weeks_are_new():
+    unknown = FRESH | {"update.new_weeks": None}
+    assert judge(unknown, None, UPDATING).decision == "review"
+    assert judge(unknown, ASKED, UPDATING).decision == "keep"
+
+
+def test_a_review_does_not_cover_the_update_that_fires_beside_it():
+    assert judge(FRESH | {A: 2.0}, None, UPDATING).because == ["alpha"]

@@ -121,7 +121,9 @@ def test_stretches_far_apart_are_cut_apart():
 
 def reweighed(log_weights) -> update.Reweighed:
     nothing = np.zeros(0, dtype=bool)
-    return update.Reweighed(np.asarray(log_weights), 0.1, update.Counted(nothing, nothing, 0, ()), None)
+    return update.Reweighed(
+        np.asarray(log_weights), 0.1, np.asarray(log_weights), update.Counted(nothing, nothing, 0, ()), None
+    )
 
 
 def test_effective_size_of_equal_weights_is_that_of_the_chains():

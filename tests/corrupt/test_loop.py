@@ -68,6 +68,6 @@ def test_corrupt_week_is_quarantined_the_champion_serves_and_the_good_file_heals
     assert (during["registry"], during["ledger"]["faults"]) == ([], [])
     assert "quarantine" in json.dumps(project.history()[-1])
     project.feed.write_bytes(good)
-    assert project.week(as_of, deliver=False)["decision"] in {"keep", "refit", "review"}
+    assert project.week(as_of, deliver=False)["decision"] in {"update", "refit", "review"}
     week = project.history()[-1]
     assert (week["as_of"], week["healed"]) == (as_of, True)

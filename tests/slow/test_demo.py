@@ -72,6 +72,7 @@ def test_every_week_came_out_with_the_decision_that_its_event_asks_for(demo: Dem
     assert len(found) == 7
     assert found["2025-12-22"]["decision"] == "first_fit"
     assert found["2025-12-22"]["verdict"] == "promote"
+    assert found["2025-12-29"]["decision"] == "update"
     assert found["2026-01-05"]["healed"]
     assert found["2026-01-19"]["decision"] == "refit"
     assert any("channel_changed" in reason for reason in found["2026-01-19"]["reasons"])

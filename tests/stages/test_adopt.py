@@ -90,7 +90,9 @@ def test_a_fit_is_adopted_and_the_week_after_goes_on_from_it(project, draws):
     assert (champion["draws_hash"], champion["basis"]) == (version["draws_hash"], version["basis"])
     project.week(monday(1))
     after = project.history()[-1]
-    assert (after["decision"], after["version"]) == ("keep", champion["id"])
+    assert after["decision"] == "update"
+    updated = read_json(project.home / "work" / MODEL / "live" / MODEL / "champion.json")
+    assert (updated["id"], updated["parent"]) == (after["version"], champion["id"])
     assert after["evidence"]["surprise.weeks_scored"] == 1
     assert after["evidence"]["structure.spec_changed"] is False
     assert project.run("verify")["clean"] is True

@@ -60,7 +60,7 @@ def test_quiet_week_keeps_the_old_request_byte_for_byte(store):
     old = hash_folder(store.request)
     write_champion(store)
     decision = play(store, make_panel(FITTED_WEEKS + 1), make_panel(FITTED_WEEKS))
-    assert decision.decision == "keep" and not decision.requested_now
+    assert decision.decision == "update" and not decision.requested_now
     assert hash_folder(store.request) == old and decision.request is not None
 
 
@@ -103,8 +103,8 @@ def test_lasting_alarm_asks_once_while_its_review_is_pending(store):
     copy_folder(store.request, store.before / "request")
     write_json(store.before / "challenger.json", {"version": "x", "as_of": first.as_of, "decision": "review"})
     again = play_shift(store, 13)
-    assert again.decision == "keep" and "pending" in again.reasons[0] and first.as_of in again.reasons[0]
-    assert [rule.name for rule in again.rules if rule.fired] == ["level_shift"]
+    assert again.decision == "update" and "pending" in again.reasons[1] and first.as_of in again.reasons[1]
+    assert [rule.name for rule in again.rules if rule.fired] == ["level_shift", "new_weeks"]
 
 
 def test_new_kind_of_rule_supersedes_a_pending_review(store):
@@ -118,7 +118,7 @@ def test_new_kind_of_rule_supersedes_a_pending_review(store):
     panel.loc[40, "target"] += 200
     decision = play(store, panel, before)
     assert decision.decision == "review" and decision.reasons[0].startswith("target_restated")
-    assert read_json(store.request / "request.json")["rules"] == ["level_shift", "target_restated"]
+    assert {"level_shift", "target_restated"} <= set(read_json(store.request / "request.json")["rules"])
 
 
 def test_answered_review_may_be_asked_again(store):

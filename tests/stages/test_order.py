@@ -38,7 +38,7 @@ def test_a_rehearsal_says_what_a_week_would_do_and_does_nothing(project):
     project.deliver(monday(1))
     before = project.run("status", "--model", MODEL, "--no-registry")
     told = rehearse(project, monday(1))
-    assert (told["status"], told["decision"], told["fits"], told["faults"]) == ("rehearsed", "keep", False, [])
+    assert (told["status"], told["decision"], told["fits"], told["faults"]) == ("rehearsed", "update", False, [])
     assert told["pending"] == [monday(1)] and told["expected_seconds"] is None
     assert project.run("status", "--model", MODEL, "--no-registry") == before
     assert rehearse(project, FIRST)["status"] == "closed"
@@ -66,7 +66,7 @@ def test_a_refit_that_was_asked_for_is_rehearsed_and_carried_out_by_the_next_wee
     (status,) = project.run("status", "--model", MODEL, "--no-registry")
     assert (status["frozen"], status["refit_asked"]) == (None, None)
     project.deliver(monday(3))
-    assert rehearse(project, monday(3))["decision"] == "keep"
+    assert rehearse(project, monday(3))["decision"] == "update"
 
 
 def test_an_upstream_asks_once_and_its_rule_refits_with_the_next_week(project):

@@ -148,16 +148,17 @@ def home(project, tmp_path):
 
 
 CHANGED = f"(decision of {monday(1)}) changed: evidence.surprise.weeks_scored was 1.0, is 0.123"
-CUT = f"(decision of {monday(3)}) is cut off at the end"
+CUT = f"(update of {monday(3)})"
 
 
 def test_an_untouched_home_is_clean_and_says_how_much_it_looked_at(home):
     found = home.verify(registry=True)
     assert (found["findings"], found["notes"]) == ([], [])
     assert all(number > 0 for number in found["checked"].values())
-    assert (found["checked"]["commits"], found["checked"]["snapshots"], found["checked"]["draws"]) == (8, 4, 2)
+    assert (found["checked"]["commits"], found["checked"]["snapshots"], found["checked"]["draws"]) == (8, 4, 4)
+    assert (found["checked"]["weights files"], found["checked"]["base panel files"]) == (2, 4)
     assert found["checked"]["ledger heads in commit messages"] == 4
-    assert found["checked"]["MLflow versions"] == 2
+    assert found["checked"]["MLflow versions"] == 4
 
 
 def test_verify_leaves_every_byte_of_the_home_as_it_was(home):
@@ -206,6 +207,13 @@ def test_another_file_of_the_clones_live_folder_is_named(home):
 
 
 # -- a new commit on the branch
+
+
+@pytest.mark.parametrize("name", ["weights.npy", "base_panel.parquet"])
+def test_a_commit_that_exchanges_what_lies_beside_the_draws_is_named(home, name):
+    home.push({f"live/{MODEL}/{name}": b"others"}, closed(home.events()))
+    assert f"live/{MODEL}/{name} in commit" in home.said()
+    assert "is not what champion.json recorded" in home.said()
 
 
 @pytest.mark.parametrize("message", ["chore: tidy up", "matching"])

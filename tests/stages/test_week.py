@@ -77,12 +77,45 @@ def quiet(project, first):
     return project.week(monday(1))
 
 
-def test_a_quiet_week_keeps_the_champion_and_fits_nothing(project, first, quiet):
-    assert quiet["decision"] == "keep"
-    assert quiet["version"] == first["version"]
+def test_a_quiet_week_updates_the_champion_and_fits_nothing(project, first, quiet):
+    assert quiet["decision"] == "update"
+    assert quiet["version"] != first["version"]
+    assert quiet["version"].startswith(f"{MODEL}/{monday(1)}/")
     week = project.history()[-1]
     assert week["evidence"]["surprise.weeks_scored"] == 1
+    assert week["evidence"]["update.new_weeks"] == 1
     assert week["verdict"] is None
+    live = project.home / "work" / MODEL / "live" / MODEL
+    champion = json.loads((live / "champion.json").read_text())
+    assert (champion["parent"], champion["fitted_through"], champion["updated_through"]) == (
+        first["version"],
+        FIRST,
+        monday(1),
+    )
+    assert (live / "weights.npy").is_file()
+    (status,) = project.run("status", "--model", MODEL)
+    assert status["champion"]["version"] == quiet["version"]
+    assert status["registry"] == []
+
+
+def test_the_registry_serves_the_updated_posterior(project, quiet):
+    script = f"""
+from evermix.engines.registry.session import import_mlflow
+mlflow = import_mlflow()
+mlflow.set_tracking_uri("sqlite:///{project.home}/mlflow.db")
+model = mlflow.pyfunc.load_model("models:/{MODEL}@champion")
+inner = model._model_impl
+sigma = inner.draws["sigma"].to_numpy().tolist()
+print(inner.version.id, inner.version.parent, len(set(sigma)), len(sigma))
+"""
+    env = os.environ | {"PYTHONPATH": project.environment()["PYTHONPATH"]}
+    done = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    version, parent, different, draws = done.stdout.split()
+    assert version == quiet["version"]
+    assert parent != version
+    # Draws that weigh much come several times.
+    assert int(different) < int(draws)
 
 
 def test_the_source_is_checked_against_what_was_accepted_before(project, quiet):
@@ -136,9 +169,9 @@ def test_a_broken_delivery_is_quarantined_and_the_corrected_one_heals_it(project
     assert broken["decision"] == "quarantine"
     assert any("many" in reason for reason in broken["reasons"])
     assert same["status"] == "already closed"
-    assert good["decision"] == "keep"
+    assert good["decision"] == "update"
     week = project.history()[-1]
-    assert (week["as_of"], week["decision"], week["healed"]) == (monday(2), "keep", True)
+    assert (week["as_of"], week["decision"], week["healed"]) == (monday(2), "update", True)
 
 
 def test_weeks_that_were_left_out_are_closed_first_and_in_order(project, healed):
@@ -173,12 +206,27 @@ def test_a_rollback_brings_the_former_champion_back_everywhere(project, first, r
     if refitted["verdict"] == "hold":
         project.run("review", "--model", MODEL, "--answer", "approve", "--by", "ada")
     (before,) = project.run("status", "--model", MODEL)
-    assert before["champion"]["version"] != first["version"]
+    assert before["champion"]["base"] != first["version"]
     project.run("rollback", "--model", MODEL, "--by", "ada", "--reason", "test")
     (after,) = project.run("status", "--model", MODEL)
-    assert after["champion"]["version"] == first["version"]
+    # Back to the former fit as it was last in use, with the weeks that it had taken in.
+    assert after["champion"]["base"] == first["version"]
+    assert after["champion"]["updated_through"] == monday(5)
     assert after["registry"] == []
     assert after["ledger"]["faults"] == []
+
+
+def test_a_fit_is_promoted_without_the_weights_of_its_updates_and_an_update_with_its_own(
+    project, first, refitted, quiet
+):
+    live = project.home / "work" / MODEL / "live" / MODEL
+    project.run("promote", "--model", MODEL, "--version", first["version"], "--by", "ada", "--reason", "test")
+    assert not (live / "weights.npy").exists()
+    project.run("promote", "--model", MODEL, "--version", quiet["version"], "--by", "ada", "--reason", "test")
+    assert (live / "weights.npy").is_file()
+    (status,) = project.run("status", "--model", MODEL)
+    assert (status["champion"]["version"], status["champion"]["base"]) == (quiet["version"], first["version"])
+    assert project.run("verify", "--model", MODEL)["clean"] is True
 
 
 def test_a_registry_that_was_lost_is_rebuilt_from_the_history(project, refitted):

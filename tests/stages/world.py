@@ -11,6 +11,7 @@ from stages.histories import quality_point
 
 from evermix.config import ModelParams, parse_params
 from evermix.core.diff import diff_panels
+from evermix.core.draws import hash_draws
 from evermix.core.quality_record import to_text
 from evermix.engines.models import load_kind
 from evermix.engines.models.drawsfile import save_tree
@@ -60,7 +61,7 @@ def week_of(number: int) -> str:
     return (FIRST + pd.Timedelta(weeks=number)).strftime("%Y-%m-%d")
 
 
-def make_draws(size: int = 400, seed: int = 3) -> xr.DataTree:
+def make_draws(size: int = 4000, seed: int = 3) -> xr.DataTree:
     random = np.random.default_rng(seed)
     truth = np.array([0.8, 1.2, -0.5, 0.4, 0.3])
     coefficient = truth + 0.02 * random.standard_normal((2, size // 2, truth.size))
@@ -105,14 +106,16 @@ def version_file(**changes: Any) -> dict[str, Any]:
         "sampler": make_params().sampler.model_dump(),
         "request": "0" * 16,
         "observed_hash": "0" * 64,
-        "draws_hash": "0" * 64,
+        "draws_hash": hash_draws(make_draws()["posterior"].to_dataset()),
         "noise_sd": 100 * SIGMA,
+        "ess_bulk_min": 4000.0,
     } | changes
 
 
 def write_champion(store: Store, **changes: Any) -> None:
     write_json(store.before / "champion.json", version_file(**changes))
     save_tree(make_draws(), store.before / "base.nc")
+    write_bytes(store.before / "base_panel.parquet", panel_bytes(make_panel(FITTED_WEEKS)))
 
 
 def write_week(store: Store, panel: pd.DataFrame, before: pd.DataFrame | None = None) -> None:

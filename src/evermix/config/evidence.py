@@ -51,6 +51,13 @@ EVIDENCE: dict[str, Evidence] = {
     "surprise.max_abs_z": Evidence("sd", "largest |z| among the weeks scored now"),
     "surprise.cusum": Evidence("sd", "two-sided CUSUM of z since the last reset", "alarm"),
     "surprise.weeks_scored": Evidence("weeks", "weeks scored now"),
+    "update.khat": Evidence(
+        "shape", "k-hat of the weights that update the champion's fit; over 0.7 they mislead", "state"
+    ),
+    "update.ess": Evidence("draws", "effective draws left: weight ESS times MCMC ESS over draws", "state"),
+    "update.rows": Evidence("rows", "weeks and geos that came or changed since the champion's fit"),
+    "update.new_weeks": Evidence("weeks", "of those rows; 0 where the version in use counts them already"),
+    "update.restated_shift_sd": Evidence("sd", "largest move of a ROAS or contribution by the restated cells alone"),
     "drift.calls": Evidence("series", "levels, spend mixes, activities and correlations over their limits", "state"),
     "drift.max_ratio": Evidence("ratio", "largest drift statistic as a multiple of its limit", "state"),
     "drift.mix_ratio": Evidence("ratio", "the same among log-ratios of spend; counted in drift.calls", "state"),

@@ -191,7 +191,7 @@ class Rule(Condition):
 
     name: Name
     also: list[Condition] = []
-    decision: Literal["quarantine", "first_fit", "refit", "review", "tell"]
+    decision: Literal["quarantine", "first_fit", "refit", "review", "update", "tell"]
     severity: Literal["info", "warning", "critical"]
     tell: list[str] = []
     why: str

@@ -24,9 +24,11 @@ class WeekOutcome:
     snapshot : str
         SHA-256 of the snapshot's data.
     evidence_of_version : mapping
-        Hashes that the version carries: request, draws, observed data, snapshot.
+        Hashes that the version carries: request, draws, observed data, snapshot; of an update also its weights.
     evaluation : mapping
         What evaluate recorded of the challenger, of which a question keeps what a person needs to see.
+    update : str or None
+        Id of the version that weighs the champion's draws anew; None: the week is no update.
     """
 
     decision: Decision
@@ -37,6 +39,7 @@ class WeekOutcome:
     code: Mapping[str, Any]
     evidence_of_version: Mapping[str, Any]
     evaluation: Mapping[str, Any] = field(default_factory=dict)
+    update: str | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,8 @@ def close_week(
     """Return the ledger and the state after a week.
 
     A verdict of ``promote`` makes the challenger champion; ``hold`` asks a person; ``reject`` leaves the champion.
-    A new question supersedes the pending one; a pending one older than ``expires_weeks`` expires to hold.
+    A new question supersedes the pending one; a pending one older than ``expires_weeks`` expires to hold.  An update
+    makes its version champion and leaves the pending question as it is.
     """
     as_of = week.decision.as_of
     promoted = None
@@ -90,11 +94,16 @@ def close_week(
         because=week.decision.because,
         evidence=week.decision.evidence,
         rules=[rule.model_dump() for rule in week.decision.rules],
-        champion=promoted or champion,
+        champion=promoted or week.update or champion,
         snapshot=week.snapshot,
         reconstructed=week.reconstructed,
         code=dict(week.code),
     )
+    if week.update is not None:
+        details = week.evidence_of_version
+        events = ledger.append(
+            events, "update", as_of, at, "evermix", version=week.update, previous_version=champion, **details
+        )
     if week.verdict is not None and week.challenger is not None:
         events = ledger.append(
             events,
@@ -127,13 +136,12 @@ def answer_question(
     events: list[Event], question: Mapping[str, Any], approve: bool, by: str, at: str
 ) -> tuple[list[Event], str | None]:
     """Return the ledger after a person's answer, and the version to promote (None: the champion stays)."""
-    as_of = question["as_of"]
+    # Not the champion of the question: updates may have moved it since.
+    as_of, champion = question["as_of"], ledger.champion_of(events)
     promoted = question["version"] if approve and question["promotable"] else None
     events = _answer(events, question, "approved" if approve else "rejected", at, by)
     if promoted is not None:
-        events = ledger.append(
-            events, "promotion", as_of, at, by, version=promoted, previous_version=question["champion"]
-        )
+        events = ledger.append(events, "promotion", as_of, at, by, version=promoted, previous_version=champion)
     return events, promoted
 
 

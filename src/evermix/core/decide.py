@@ -28,6 +28,9 @@ QUIET = "no rule fired"
 ASKING = ("refit", "review")
 REQUESTING = ("first_fit", *ASKING)
 
+# Evidence of whether the base can carry an update.
+_BASE = ("update.", "structure.")
+
 _COMPARE = {
     ">": operator.gt,
     ">=": operator.ge,
@@ -63,7 +66,7 @@ class Refused:
 
     def speaks_for(self, outcome: RuleOutcome) -> bool:
         """Return whether this no holds for what a rule sees now."""
-        if outcome.name not in self.rules or outcome.decision not in ASKING:
+        if outcome.name not in self.rules or not _asks(outcome):
             return False
         if outcome.missing:
             return all(self.seen.get(name) is None for name in outcome.missing)
@@ -92,7 +95,9 @@ def judge_evidence(
     """Return the decision of the first rule that fires or lacks its evidence; a rule that only tells decides nothing.
 
     A refit or review that a pending question covers, or to which a person said no, is recorded as fired and passed
-    over, so that one lasting alarm asks once; a rule that fires beside it asks, and its question covers both.
+    over, so that one lasting alarm asks once; a rule that fires beside it asks, and its question covers both.  An
+    update goes on beside them, but not where they doubt the base: weights that cannot be trusted, or a model that is
+    no longer the one in params, are not published because nobody has answered yet.
 
     Parameters
     ----------
@@ -115,7 +120,7 @@ def judge_evidence(
 def _judge(outcomes: Sequence[RuleOutcome], pending: Pending | None, refused: Refused | None) -> Judgement:
     rules = list(outcomes)
     covered = pending.rules if pending is not None else frozenset()
-    passed: list[str] = []
+    passed: list[RuleOutcome] = []
     why: list[str] = []
     deciding = [outcome for outcome in outcomes if outcome.decision != TELL]
     for i, outcome in enumerate(deciding):
@@ -125,21 +130,23 @@ def _judge(outcomes: Sequence[RuleOutcome], pending: Pending | None, refused: Re
         if pending is not None and name in covered and outcome.decision == "first_fit":
             # Without a champion the rules below have no evidence: the pending question is all there is.
             return Judgement("keep", [f"the question of {pending.as_of} is pending"], rules, [])
-        if pending is not None and name in covered and outcome.decision in ASKING:
-            passed.append(name)
+        if pending is not None and name in covered and _asks(outcome):
+            passed.append(outcome)
             why.append(f"the question of {pending.as_of} is pending (rule {name} {still})")
             continue
         if refused is not None and refused.speaks_for(outcome):
-            passed.append(name)
+            passed.append(outcome)
             why.append(f"{refused.by} said no (rule {name} {still}); it may ask again after {refused.until}")
             continue
         decision = cast(DecisionName, "review" if outcome.missing else outcome.decision)
+        if decision == "update" and any(doubts.evidence.startswith(_BASE) for doubts in passed):
+            break
         if decision not in ASKING:
-            return Judgement(decision, [_reason(outcome)], rules, [name])
+            return Judgement(decision, [_reason(outcome), *why], rules, [name])
         # What else fires or is missing belongs to the same question, so that it is not asked again next week.
         later = _asking(deciding[i + 1 :])
         reasons = [_reason(o) for o in (outcome, *later)]
-        return Judgement(decision, reasons, rules, [name, *[o.name for o in later], *passed])
+        return Judgement(decision, reasons, rules, [name, *[o.name for o in (*later, *passed)]])
     return Judgement("keep", why or [QUIET], rules, [])
 
 
@@ -208,6 +215,7 @@ def build_request(
         "rules": sorted(decision.because),
         "basis": champion.basis if champion is not None else None,
         "champion": champion.id if champion is not None else None,
+        "base": champion.base if champion is not None else None,
         "fitted_through": last.strftime("%Y-%m-%d"),
         "masked_weeks": masked_mondays(params.masked_weeks, panel["week"].max().strftime("%Y-%m-%d")),
     }
@@ -280,13 +288,19 @@ def refused_rules(
 
 def _asking(outcomes: Sequence[RuleOutcome]) -> list[RuleOutcome]:
     """Return the rules that ask for a fit or a person: by firing, or for want of evidence."""
-    return [o for o in outcomes if o.decision != TELL and (o.missing or (o.fired and o.decision in ASKING))]
+    return [o for o in outcomes if o.decision != TELL and _asks(o)]
+
+
+def _asks(outcome: RuleOutcome) -> bool:
+    return bool(outcome.missing) or (outcome.fired and outcome.decision in ASKING)
 
 
 def _is_the_same_fit(
     asked_in: str, request: Mapping[str, Any], champion: VersionFile | None, params: ModelParams, as_of: str
 ) -> bool:
-    if request.get("champion") != (champion.id if champion is not None else None) or request.get("as_of") != asked_in:
+    # Updates of one fit are versions of their own: a question asked under one of them holds under the next.
+    asked_of = request.get("base", request.get("champion"))
+    if asked_of != (champion.base if champion is not None else None) or request.get("as_of") != asked_in:
         return False
     today, then = request_settings(params, as_of), {**request, "spec": plain_spec(request["spec"])}
     return all(json.dumps(then[k], sort_keys=True) == json.dumps(today[k], sort_keys=True) for k in _RECIPE)

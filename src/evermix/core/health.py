@@ -82,7 +82,7 @@ def _of_time(
     yield "evermix_model_weeks_behind", float(max(0, _weeks(decided, ended))), {}
     if champion is not None:
         yield "evermix_model_weeks_since_fit", float(_weeks(champion["fitted_through"], decided)), {}
-        moves = [e for e in events if e["event"] in ("promotion", "rollback") and e["version"] == champion["id"]]
+        moves = [e for e in events if e["event"] in ledger.MOVES and e["version"] == champion["id"]]
         if moves:
             yield "evermix_model_champion_age_seconds", _age(moves[-1], now), {}
 

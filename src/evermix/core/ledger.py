@@ -20,7 +20,8 @@ def append(events: list[Event], kind: str, as_of: str, at: str, by: str, **detai
     events : list of Event
         The ledger so far, oldest first.
     kind : str
-        ``decision``, ``verdict``, ``approval``, ``hold``, ``promotion``, ``rollback``, or an order of a person:
+        ``decision``, ``update``, ``verdict``, ``approval``, ``hold``, ``promotion``, ``rollback``, or an order of a
+        person:
         ``waiver``, ``freeze``, ``unfreeze``, ``refit_request``.
     as_of : str
         Monday of the week that the event belongs to, ISO date.
@@ -92,6 +93,16 @@ def decision_of(events: list[Event], as_of: str) -> Event | None:
     return found[-1] if found else None
 
 
+# Events that make a version the champion.
+MOVES = ("promotion", "rollback", "update")
+
+
+def champion_of(events: list[Event]) -> str | None:
+    """Return the version in use, None before the first."""
+    moves = [event["version"] for event in events if event["event"] in MOVES]
+    return moves[-1] if moves else None
+
+
 def quarantine_stands(events: list[Event], as_of: str, snapshot: str) -> bool:
     """Return whether a week is quarantined on these very bytes, and nobody has waived a fault of it since."""
     decided = decision_of(events, as_of)
@@ -149,5 +160,5 @@ def _fold(week: dict[str, Any], event: Event) -> None:
             week["approval"] = {key: event[key] for key in ("state", "version", "by", "at") if key in event} | held
         case "hold" if week["approval"] is not None:
             week["approval"]["held_by"] = [*week["approval"].get("held_by", []), event["by"]]
-        case "promotion" | "rollback":
+        case "promotion" | "rollback" | "update":
             week["version"] = event["version"]

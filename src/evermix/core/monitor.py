@@ -91,7 +91,7 @@ def observe_week(facts: WeekFacts, params: ModelParams, predict: Predict) -> Wee
         "structure.has_champion": True,
         "structure.channels_changed": float(len(changed)),
         "structure.spec_changed": bool(settings),
-        "calendar.weeks_since_fit": changes.weeks_between(champion.as_of, facts.as_of),
+        "calendar.weeks_since_fit": changes.weeks_between(champion.fitted_as_of, facts.as_of),
         **changes.restatement(facts.diff, facts.before, champion.fitted_through, champion.noise_sd),
         **surprise,
         **drift.evidence(),

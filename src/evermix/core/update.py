@@ -61,6 +61,8 @@ class Reweighed:
         Pareto-smoothed, normalised: their exponentials sum up to 1.
     khat : float
         Shape of the tail of the raw weights: over 0.7 the weights cannot be trusted (Vehtari et al. 2024).
+    log_ratio : ndarray, shape (draw,)
+        Log likelihood of those rows as they are now less as trained: the weights before smoothing.
     counted : Counted
         The rows that made them.
     through : str or None
@@ -69,6 +71,7 @@ class Reweighed:
 
     log_weights: Floats
     khat: float
+    log_ratio: Floats
     counted: Counted
     through: str | None
 

@@ -14,8 +14,10 @@ from evermix.core.ledger_diff import differences
 from evermix.records import Record
 
 RESTORE = "Find out who did it; `git reflog` in the work clone and other clones still have the branch as it was."
-# Tags of a version that repeat what its verdict says in the ledger.
-VERDICT_TAGS = ("draws_hash", "observed_hash", "basis_hash", "request")
+# Events that tell of a new version: the verdict on a fit, or the update of one.
+MADE = ("verdict", "update")
+# Tags of a version that repeat what this event says in the ledger.
+VERDICT_TAGS = ("draws_hash", "weights_hash", "observed_hash", "basis_hash", "request")
 
 
 class Discrepancy(Record):
@@ -196,7 +198,7 @@ def check_registry(
     half_closed : collection of str
         From `half_closed_commits`: a version of such a week may be ahead of the ledger.
     """
-    verdicts = {event["version"]: event for event in events if event.get("event") == "verdict"}
+    verdicts = {event["version"]: event for event in events if event.get("event") in MADE}
     hashes = {event.get("hash") for event in events}
     for version in versions:
         told, where = version["tags"], f"MLflow version {version['number']} ({version['id']})"
@@ -229,8 +231,8 @@ def check_registry(
 
 def missing_versions(events: list[Event], known: Collection[str | None]) -> tuple[list[str], list[str]]:
     """Return versions that the registry lacks: those that were champion or question, and those only judged."""
-    judged = [event["version"] for event in events if event.get("event") == "verdict"]
-    moved = {event["version"] for event in events if event.get("event") in ("promotion", "rollback", "approval")}
+    judged = [event["version"] for event in events if event.get("event") in MADE]
+    moved = {event["version"] for event in events if event.get("event") in (*ledger.MOVES, "approval")}
     gone = [version for version in dict.fromkeys(judged) if version not in known]
     return [v for v in gone if v in moved], [v for v in gone if v not in moved]
 
@@ -254,7 +256,7 @@ def check_draws(
         return [Discrepancy(where=where, what=what, value="unreadable", expected="a netCDF file", action=action)]
     told = {"champion.json": pointer.get("draws_hash")}
     for event in events:
-        if event.get("event") == "verdict" and event.get("version") == pointer.get("id"):
+        if event.get("event") in MADE and event.get("version") == pointer.get("id"):
             told["the ledger's verdict"] = event.get("draws_hash")
     return [
         Discrepancy(
@@ -266,6 +268,29 @@ def check_draws(
         )
         for source, recorded in told.items()
         if recorded != draws_hash
+    ]
+
+
+def check_beside_draws(
+    where: str, pointer: Mapping[str, Any], key: str, found: str | None, events: Sequence[Event]
+) -> list[Discrepancy]:
+    """Return where a version's weights or its base's panel do not hash to what pointer and ledger say.
+
+    Parameters
+    ----------
+    key : str
+        ``weights_hash`` or ``panel_hash`` of the pointer; None there: the version has no such file.
+    found : str or None
+        Recomputed from the file; None: there is none.
+    """
+    told = {"champion.json": pointer.get(key)}
+    for event in events:
+        if event.get("event") in MADE and event.get("version") == pointer.get("id") and key in event:
+            told["the ledger"] = event[key]
+    return [
+        _found(f"{where}, version {pointer.get('id')}", f"is not what {source} recorded", str(found), str(recorded))
+        for source, recorded in told.items()
+        if recorded != found
     ]
 
 

@@ -17,6 +17,9 @@ from evermix.errors import StoreError
 # What is being written, beside its place: git ignores it, and the next process clears it away after a kill.
 DRAFT = ".draft-"
 
+# What makes a version, in live/ and wherever it is put; a fit has no weights, one of an older history no panel.
+VERSION_FILES = ("champion.json", "base.nc", "weights.npy", "base_panel.parquet")
+
 
 class Store:
     """The places of one model inside one work clone.

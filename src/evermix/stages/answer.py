@@ -48,7 +48,7 @@ def answer(loop: Loop, as_of: str, choice: Choice, by: str) -> dict[str, Any]:
         if promoted is not None:
             folder = loop.store.live / "challenger"
             version = VersionFile.model_validate_json((folder / "champion.json").read_text(encoding="utf-8"))
-            close.set_champion(loop.store, version, (folder / "base.nc").read_bytes())
+            close.set_champion(loop.store, version, {path.name: path.read_bytes() for path in folder.iterdir()})
         shutil.rmtree(loop.store.live / "challenger")
         close.reset_alarm(loop.store)
         status = "approved" if choice == "approve" else "rejected"
@@ -65,7 +65,7 @@ def promote(loop: Loop, version_id: str, by: str, reason: str, kind: str = "prom
         if live["champion"] == version_id:
             return {"model": loop.model, "version": version_id, "status": "already champion"}
         kept = _need_version(loop, version_id)
-        close.set_champion(loop.store, kept.version, kept.files["base.nc"])
+        close.set_champion(loop.store, kept.version, kept.files)
         events = ledger.append(
             live["events"],
             kind,
@@ -82,7 +82,11 @@ def promote(loop: Loop, version_id: str, by: str, reason: str, kind: str = "prom
 
 
 def rollback(loop: Loop, to: str | None, by: str, reason: str) -> dict[str, Any]:
-    """Go back to the champion before the present one, or to the version named."""
+    """Go back to what was champion before the present fit, or to the version named.
+
+    An update is no fit of its own, so going back from it goes where going back from its parent would: to the version
+    in use when the parent was promoted, which is the last update of the fit before.
+    """
     if to is None:
         with loop.history.locked():
             loop.history.sync()
@@ -98,7 +102,7 @@ def _need_version(loop: Loop, version_id: str) -> KeptVersion:
     kept = find_version(loop.history, version_id)
     if kept is not None:
         return kept
-    known = sorted({event["version"] for event in loop.events() if event["event"] in ("promotion", "approval")})
+    known = sorted({e["version"] for e in loop.events() if e["event"] in ("promotion", "update", "approval")})
     raise StoreError(
         f"{loop.model}: no version {version_id!r} that was champion or put before a person; known: "
         f"{', '.join(known) or 'none'}. Name one of these."
@@ -125,4 +129,6 @@ def question_body(loop: Loop, question: dict[str, Any]) -> str:
     events = loop.events()
     decision = ledger.decision_of(events, question["as_of"]) or {}
     verdicts = [e for e in events if e["event"] == "verdict" and e["version"] == question["version"]]
+    # Updates may have moved the champion since the question was asked.
+    question = question | {"champion": ledger.champion_of(events)}
     return question_markdown(loop.model, question, decision, verdicts[-1] if verdicts else {})

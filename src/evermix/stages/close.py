@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from typing import Any
 
 from evermix.config import Environment, ModelParams
@@ -16,6 +17,7 @@ from evermix.core.close import Closing, WeekOutcome, close_week
 from evermix.core.quality_record import append_points
 from evermix.engines.history import History, end_open, pull_outputs, push_outputs
 from evermix.engines.store import (
+    VERSION_FILES,
     Store,
     copy_folder,
     fresh_folder,
@@ -27,7 +29,7 @@ from evermix.engines.store import (
 )
 from evermix.records import Decision, Verdict, VersionFile
 from evermix.stages.fits import proposed_fit
-from evermix.stages.publish import publish_version, tell_registry
+from evermix.stages.publish import publish_update, publish_version, tell_registry
 
 
 def run(env: Environment, history: History, params: ModelParams, at: str) -> dict[str, Any]:
@@ -55,7 +57,8 @@ def run(env: Environment, history: History, params: ModelParams, at: str) -> dic
     outcome, version = _outcome(store)
     before = read_live(store)
     if version is not None:
-        number = publish_version(env, store, version, outcome, computed)
+        publish = publish_version if outcome.update is None else publish_update
+        number = publish(env, store, version, outcome, computed)
         outcome = WeekOutcome(
             **{**vars(outcome), "evidence_of_version": {**outcome.evidence_of_version, "registry_number": number}}
         )
@@ -72,8 +75,8 @@ def run(env: Environment, history: History, params: ModelParams, at: str) -> dic
         "decision": outcome.decision.decision,
         "reasons": outcome.decision.reasons,
         "warnings": _warnings(store),
-        "verdict": outcome.verdict.verdict if version is not None and outcome.verdict else None,
-        "version": closing.promoted or before["champion"],
+        "verdict": outcome.verdict.verdict if outcome.verdict else None,
+        "version": closing.promoted or outcome.update or before["champion"],
         "approval": closing.question if closing.asked else None,
     }
 
@@ -119,10 +122,16 @@ def write_ledger(store: Store, events: list[ledger.Event]) -> None:
 def _outcome(store: Store) -> tuple[WeekOutcome, VersionFile | None]:
     decision = Decision.model_validate(read_json(store.decision))
     about = read_json(store.snapshot / "about.json")
-    version = _version(store) if decision.requested_now else None
-    evidence: dict[str, Any] = {}
+    version, evidence = None, dict[str, Any]()
+    is_update = decision.decision == "update"
+    if decision.requested_now:
+        version = _version(store)
+    elif is_update:
+        version = _updated(store)
+        made = read_json(store.monitored / "update.json")
+        evidence = {key: made[key] for key in ("parent", "weights_hash", "khat", "ess")}
     if version is not None:
-        evidence = {
+        evidence |= {
             "request": version.request,
             "draws_hash": version.draws_hash,
             "observed_hash": version.observed_hash,
@@ -130,15 +139,39 @@ def _outcome(store: Store) -> tuple[WeekOutcome, VersionFile | None]:
         }
     outcome = WeekOutcome(
         decision=decision,
-        verdict=Verdict.model_validate(read_json(store.verdict)) if version is not None else None,
-        challenger=version.id if version is not None else None,
+        verdict=Verdict.model_validate(read_json(store.verdict)) if decision.requested_now else None,
+        challenger=version.id if version is not None and not is_update else None,
         snapshot=about["sha256"],
         reconstructed=read_json(store.week)["reconstructed"],
         code=read_json(store.inputs / "code.json"),
         evidence_of_version=evidence,
-        evaluation=read_json(store.evaluated / "evaluation.json") if version is not None else {},
+        evaluation=read_json(store.evaluated / "evaluation.json") if decision.requested_now else {},
+        update=version.id if version is not None and is_update else None,
     )
     return outcome, version
+
+
+def _updated(store: Store) -> VersionFile:
+    """Return the champion as this week's weights make it: the same fit, by another id."""
+    champion = VersionFile.model_validate(read_json(store.live / "champion.json"))
+    made = read_json(store.monitored / "update.json")
+    as_of = read_json(store.week)["as_of"]
+    digest = hash_bytes(f"{champion.base}{made['weights_hash']}".encode())[:8]
+    changed = {key: made[key] for key in ("parent", "weights_hash", "updated_through")}
+    return champion.model_copy(
+        update={
+            **changed,
+            "id": f"{store.model}/{as_of}/{digest}",
+            "as_of": as_of,
+            "panel_hash": hash_bytes(_base_panel(store)),
+        }
+    )
+
+
+def _base_panel(store: Store) -> bytes:
+    """Return the panel of the champion's fit; a history from before updates has it in its request alone."""
+    kept = store.live / "base_panel.parquet"
+    return (kept if kept.is_file() else store.request / "panel.parquet").read_bytes()
 
 
 def _version(store: Store) -> VersionFile:
@@ -162,6 +195,8 @@ def _version(store: Store) -> VersionFile:
         draws_hash=fit["draws_hash"],
         noise_sd=fit["noise_sd"],
         masked_weeks=request["masked_weeks"],
+        panel_hash=hash_bytes((store.request / "panel.parquet").read_bytes()),
+        ess_bulk_min=fit["summary"]["ess_bulk_min"],
     )
 
 
@@ -173,7 +208,11 @@ def _write_live(store: Store, closing: Closing, version: VersionFile | None, dec
         _append_scores(store)
         copy_folder(store.request, store.live / "request")
     if version is not None and closing.promoted == version.id:
-        set_champion(store, version, (proposed_fit(store).folder / "posterior.nc").read_bytes())
+        set_champion(store, version, _files_of_fit(store))
+    elif version is not None and decision.decision == "update":
+        weights = (store.monitored / "weights.npy").read_bytes()
+        base = {"base.nc": (store.live / "base.nc").read_bytes(), "base_panel.parquet": _base_panel(store)}
+        set_champion(store, version, {**base, "weights.npy": weights})
     challenger = store.live / "challenger"
     if closing.question is None:
         shutil.rmtree(challenger, ignore_errors=True)
@@ -181,13 +220,25 @@ def _write_live(store: Store, closing: Closing, version: VersionFile | None, dec
         with fresh_folder(challenger) as draft:
             write_json(draft / "question.json", closing.question)
             write_json(draft / "champion.json", version.model_dump())
-            shutil.copyfile(proposed_fit(store).folder / "posterior.nc", draft / "base.nc")
+            for name, data in _files_of_fit(store).items():
+                write_bytes(draft / name, data)
 
 
-def set_champion(store: Store, version: VersionFile, draws: bytes) -> None:
-    """Make a version the champion of the clone: its pointer and its base (the bytes of its draws file)."""
+def _files_of_fit(store: Store) -> dict[str, bytes]:
+    return {
+        "base.nc": (proposed_fit(store).folder / "posterior.nc").read_bytes(),
+        "base_panel.parquet": (store.request / "panel.parquet").read_bytes(),
+    }
+
+
+def set_champion(store: Store, version: VersionFile, files: Mapping[str, bytes]) -> None:
+    """Make a version the champion of the clone: its pointer, and those of ``VERSION_FILES`` that it has."""
     write_json(store.live / "champion.json", version.model_dump())
-    write_bytes(store.live / "base.nc", draws)
+    for name in VERSION_FILES[1:]:
+        if name in files:
+            write_bytes(store.live / name, files[name])
+        else:
+            (store.live / name).unlink(missing_ok=True)
 
 
 def _append_quality(store: Store) -> None:

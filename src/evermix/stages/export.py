@@ -21,7 +21,7 @@ from evermix.core.draws import stack_draws
 from evermix.core.prequential import champion_inputs
 from evermix.engines.history.reading import open_history
 from evermix.engines.models import load_kind
-from evermix.engines.models.drawsfile import load_posterior
+from evermix.engines.models.drawsfile import load_posterior, load_weights
 from evermix.engines.sources import read_panel
 from evermix.engines.store import write_bytes
 from evermix.engines.tables_out import Rows, parquet_bytes, write_sql
@@ -134,9 +134,10 @@ def _add_what_the_champion_says(
 ) -> None:
     model, kind = version.model, load_kind(version.kind)
     with tempfile.TemporaryDirectory() as name:
-        for part in ("base.nc", "panel.parquet"):
+        for part in ("base.nc", "panel.parquet", "weights.npy"):
             write_bytes(Path(name) / part, read(f"live/{model}/{part}") or b"")
-        draws = stack_draws(load_posterior(Path(name) / "base.nc"), DRAWS)
+        weights = load_weights(Path(name) / "weights.npy") if version.weights_hash is not None else None
+        draws = stack_draws(load_posterior(Path(name) / "base.nc"), DRAWS, weights)
         panel = _panel(read_panel(Path(name) / "panel.parquet"), version)
     args = (version.columns, version.spec, version.basis)
     contributions, channels = kind.contributions(draws, panel, *args), list(version.columns["channels"])

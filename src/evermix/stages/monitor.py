@@ -1,4 +1,4 @@
-"""Monitor: what the champion says of the new weeks, what was restated, what changed, and whether inputs drifted."""
+"""Monitor: what the champion says of the new weeks and what they make of it, what was restated, changed or drifted."""
 
 from __future__ import annotations
 
@@ -6,35 +6,40 @@ from typing import Any
 
 from evermix.config import ModelParams
 from evermix.core import prequential as pq
-from evermix.core.draws import stack_draws
 from evermix.core.monitor import Predict, WeekFacts, add_evidence, flat_metrics, not_run, observe_week
 from evermix.core.quality_record import quality_evidence, read_points
 from evermix.engines.models import load_kind
-from evermix.engines.models.drawsfile import load_posterior
 from evermix.engines.sources import read_panel
 from evermix.engines.store import Store, fresh_folder, read_json, write_json, write_text
 from evermix.errors import StoreError
 from evermix.records import Score, SnapshotDiff, ValidationReport, VersionFile
 from evermix.stages.decide import read_champion
+from evermix.stages.posterior import Posterior, load_live
+from evermix.stages.reweighing import observe_update, write_update
 
 
 def run(store: Store, params: ModelParams) -> dict[str, Any]:
     """Write ``evidence.json``, ``scores.json`` (new rows), ``drift.json``, ``prequential.csv`` and flat metrics.
 
+    Of an accepted week also ``posterior.json``, what the posterior of today says of the last year, and where it is an
+    update of the champion's fit, ``update.json`` and ``weights.npy``, from which closing may make a version.
     The prequential log is read from before the week (``{"rows", "reset_after"}``); only closing writes it.
     """
     report = ValidationReport.model_validate(read_json(store.validated / "report.json"))
     champion = read_champion(store)
     log, reset_after = _read_log(store)
-    if report.status == "quarantined" or champion is None:
-        seen = not_run(report)
-    else:
-        facts = _facts(store, champion, log, reset_after)
-        predict = _predictor(store, champion, params.monitor.draws)
-        seen = observe_week(facts, params, predict)
-    points = read_points((store.validated / "quality.csv").read_text(encoding="utf-8"))
-    add_evidence(seen.evidence, *quality_evidence(points))
     with fresh_folder(store.monitored) as draft:
+        if report.status == "quarantined" or champion is None:
+            seen = not_run(report)
+        else:
+            facts = _facts(store, champion, log, reset_after)
+            live = load_live(store.before, champion)
+            update = observe_update(live, facts, params)
+            seen = observe_week(facts, params, _predictor(live, params.monitor.draws))
+            add_evidence(seen.evidence, update.values, update.notes)
+            write_update(draft, live, facts, update, params.monitor.draws)
+        points = read_points((store.validated / "quality.csv").read_text(encoding="utf-8"))
+        add_evidence(seen.evidence, *quality_evidence(points))
         write_json(draft / "evidence.json", seen.evidence)
         write_json(draft / "scores.json", [row.model_dump() for row in seen.scores])
         write_json(draft / "drift.json", seen.drift)
@@ -59,10 +64,12 @@ def _facts(store: Store, champion: VersionFile, log: list[Score], reset_after: s
     )
 
 
-def _predictor(store: Store, champion: VersionFile, draws: int) -> Predict:
+def _predictor(live: Posterior, draws: int) -> Predict:
+    champion = live.version
+
     def predict(panel: Any) -> Any:
-        kept = stack_draws(load_posterior(store.before / "base.nc"), draws)
-        return load_kind(champion.kind).predict(kept, panel, champion.columns, champion.spec, champion.basis)
+        kind = load_kind(champion.kind)
+        return kind.predict(live.kept(draws), panel, champion.columns, champion.spec, champion.basis)
 
     return predict
 

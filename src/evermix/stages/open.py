@@ -14,7 +14,17 @@ import evermix
 from evermix.config import Environment, ModelParams
 from evermix.core.ledger import Event
 from evermix.core.orders import orders_for
-from evermix.engines.store import DRAFT, Store, copy_folder, fresh_folder, hash_bytes, read_json, write_json, write_text
+from evermix.engines.store import (
+    DRAFT,
+    VERSION_FILES,
+    Store,
+    copy_folder,
+    fresh_folder,
+    hash_bytes,
+    read_json,
+    write_json,
+    write_text,
+)
 from evermix.errors import StoreError
 
 _README = """# History of {model}
@@ -77,11 +87,12 @@ def code_of(project: Path) -> dict[str, Any]:
 
 def _copy_live(store: Store) -> None:
     with fresh_folder(store.before) as draft:
-        for name in ("champion.json", "base.nc", "panel.parquet", "prequential.json", "quality.csv"):
+        for name in (*VERSION_FILES, "panel.parquet", "prequential.json", "quality.csv"):
             if (store.live / name).is_file():
                 shutil.copyfile(store.live / name, draft / name)
-        if (store.live / "request").is_dir():
-            shutil.copytree(store.live / "request", draft / "request")
+        for name in ("request", "forecasts"):
+            if (store.live / name).is_dir():
+                shutil.copytree(store.live / name, draft / name)
         question = store.live / "challenger" / "question.json"
         if question.is_file():
             shutil.copyfile(question, draft / "challenger.json")

@@ -11,7 +11,7 @@ from evermix.config import Environment
 from evermix.core import ledger
 from evermix.core.amend import in_words
 from evermix.core.close import WeekOutcome
-from evermix.core.verify import VERDICT_TAGS, missing_versions
+from evermix.core.verify import MADE, VERDICT_TAGS, missing_versions
 from evermix.engines.history import History, read_branch_file
 from evermix.engines.registry import Registry
 from evermix.engines.store import Store, hash_bytes, read_json, write_bytes, write_json
@@ -23,7 +23,7 @@ from evermix.stages.versions import find_version
 if TYPE_CHECKING:
     from evermix.stages.week import Loop
 
-_MOVES = ("promotion", "rollback", "approval")
+_MOVES = (*ledger.MOVES, "approval")
 
 
 def registry_of(env: Environment) -> Registry:
@@ -66,6 +66,27 @@ def publish_version(env: Environment, store: Store, version: VersionFile, outcom
         )
 
 
+def publish_update(env: Environment, store: Store, version: VersionFile, outcome: WeekOutcome, commit: str) -> int:
+    """Publish the version that a week's weights made of the champion's fit; return its number."""
+    made, totals = (read_json(store.monitored / name) for name in ("update.json", "posterior.json"))
+    with tempfile.TemporaryDirectory() as name:
+        write_json(Path(name) / "champion.json", version.model_dump())
+        files = {
+            "champion.json": Path(name) / "champion.json",
+            "base.nc": store.live / "base.nc",
+            "weights.npy": store.monitored / "weights.npy",
+            "panel.parquet": store.validated / "panel.parquet",
+            "reports/decision.json": store.decision,
+            "reports/evidence.json": store.monitored / "evidence.json",
+            "reports/posterior.json": store.monitored / "posterior.json",
+        }
+        metrics = {key: float(made[key]) for key in ("khat", "ess")}
+        metrics |= {f"roas_{row['channel']}": float(row["mean"]) for row in totals.get("roas", [])}
+        return registry_of(env).publish(
+            version, files, metrics, _params(version), _tags(store, version, outcome, commit)
+        )
+
+
 def _params(version: VersionFile) -> dict[str, Any]:
     flat = {"kind": version.kind, "recipe": version.recipe, "spec": json.dumps(version.spec, sort_keys=True)}
     return flat | {f"sampler.{key}": value for key, value in version.sampler.items()}
@@ -75,10 +96,10 @@ def _tags(store: Store, version: VersionFile, outcome: WeekOutcome, commit: str)
     request = read_json(store.request / "request.json")
     return {
         "as_of": version.as_of,
-        "kind": "adopted" if "adopted" in request else "refit",
+        "kind": "update" if version.parent else "adopted" if "adopted" in request else "refit",
         "decision": outcome.decision.decision,
         "verdict": (outcome.verdict.verdict if outcome.verdict else None) or "none",
-        "parent": request["champion"] or "none",
+        "parent": version.parent or request["champion"] or "none",
         "fitted_through": version.fitted_through,
         "git_commit": commit,
         "git_branch": f"weeks/{version.model}",
@@ -87,9 +108,10 @@ def _tags(store: Store, version: VersionFile, outcome: WeekOutcome, commit: str)
         "request": version.request,
         "observed_hash": version.observed_hash,
         "draws_hash": version.draws_hash,
+        "weights_hash": version.weights_hash or "none",
         "basis_hash": str(outcome.evidence_of_version["basis_hash"]),
         "amendments": in_words(version.amendments),
-        "seed": str(request["seed"]),
+        "seed": str(version.sampler["seed"]),
         "code_commit": str(outcome.code.get("commit")),
         "code_dirty": str(outcome.code.get("dirty")),
         "package_lock": str(outcome.code.get("lock")),
@@ -150,13 +172,11 @@ def _say(history: History, line: str) -> None:
 
 def truth_of(events: list[ledger.Event]) -> dict[str, str | None]:
     """Return the champion and the challenger that the ledger names."""
-    champion, challenger = None, None
+    challenger = None
     for event in events:
-        if event["event"] in ("promotion", "rollback"):
-            champion = event["version"]
-        elif event["event"] == "approval":
+        if event["event"] == "approval":
             challenger = event["version"] if event["state"] == "pending" else None
-    return {"champion": champion, "challenger": challenger}
+    return {"champion": ledger.champion_of(events), "challenger": challenger}
 
 
 def tags_after(events: list[ledger.Event]) -> dict[str, dict[str, str]]:
@@ -165,8 +185,8 @@ def tags_after(events: list[ledger.Event]) -> dict[str, dict[str, str]]:
     for event in events:
         if event["event"] == "verdict":
             out[event["version"]] = {"verdict": str(event["verdict"])}
-        elif event["event"] in _MOVES and event["version"] in out:
-            out[event["version"]]["ledger_head"] = event["hash"]
+        elif event["event"] in _MOVES and (event["version"] in out or event["event"] == "update"):
+            out.setdefault(event["version"], {})["ledger_head"] = event["hash"]
             if event["event"] == "approval":
                 out[event["version"]] |= {"approval": event["state"], "approved_by": event["by"]}
     return out
@@ -212,8 +232,9 @@ def _republish(
             write_bytes(Path(name) / part, data)
         version = kept.version
         tags = {"as_of": version.as_of, "git_commit": kept.commit, "republished": "true"}
-        verdict = next(e for e in reversed(events) if e["event"] == "verdict" and e["version"] == version_id)
+        verdict = next(e for e in reversed(events) if e["event"] in MADE and e["version"] == version_id)
         tags |= {name: str(verdict[name]) for name in VERDICT_TAGS if verdict.get(name) is not None}
         tags |= tags_after(events).get(version_id, {})
-        registry.publish(version, {part: Path(name) / part for part in kept.files}, {}, _params(version), tags)
+        files = {part: Path(name) / part for part in kept.files if part != "base_panel.parquet"}
+        registry.publish(version, files, {}, _params(version), tags)
     return True

@@ -54,7 +54,9 @@ def _status_of(env: Environment, params: Params, model: str, today: date, ask_re
     return {
         "model": model,
         "kind": params.model(model).kind,
-        "champion": {key: champion[key] for key in ("fitted_through", "as_of")} | {"version": champion["id"]}
+        "champion": {key: champion[key] for key in ("fitted_through", "as_of")}
+        | {"version": champion["id"], "base": champion.get("parent") or champion["id"]}
+        | {"updated_through": champion.get("updated_through")}
         if champion
         else None,
         "freshness": _freshness(last, champion, today),

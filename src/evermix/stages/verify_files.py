@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+from collections.abc import Callable
 from typing import Any
 
 from evermix.config import Environment
 from evermix.core import ledger
 from evermix.core import verify as compare
-from evermix.core.draws import hash_draws
+from evermix.core.draws import hash_draws, hash_weights
 from evermix.core.ledger import Event
 from evermix.core.verify import Checklist, Commit
 from evermix.engines.history import list_refs, read_ref
 from evermix.engines.history.objects import check_objects as objects_of
 from evermix.engines.history.objects import folder_md5, locked_files
 from evermix.engines.history.reading import LoggedCommit, Reading
-from evermix.engines.models.drawsfile import load_posterior_bytes
+from evermix.engines.models.drawsfile import load_posterior_bytes, load_weights
+from evermix.engines.store import VERSION_FILES
 from evermix.errors import StoreError
 
 Tree = dict[str, str]
@@ -40,7 +43,7 @@ def check_files(
             tree.pop(path, None)
         for place in ("", "challenger/"):
             folder = f"live/{model}/{place}"
-            if {f"{folder}champion.json", f"{folder}base.nc"} & set(logged.blobs):
+            if {f"{folder}{name}" for name in VERSION_FILES} & set(logged.blobs):
                 _check_version(done, reading, commit, tree, folder)
         known = {event.get("hash") for event in before}
         fresh = [event for event in commit.events or [] if event.get("hash") not in known]
@@ -119,6 +122,22 @@ def _check_version(done: Checklist, reading: Reading, commit: Commit, tree: Tree
         found = None
     version = json.loads(reading.blob(pointer) or b"{}")
     done.extend(compare.check_draws(where, version, found, commit.events or []))
+    for name, key, read in (
+        ("weights.npy", "weights_hash", lambda data: hash_weights(load_weights(io.BytesIO(data)))),
+        ("base_panel.parquet", "panel_hash", lambda data: hashlib.sha256(data).hexdigest()),
+    ):
+        blob = tree.get(f"{folder}{name}")
+        done.count(name.split(".")[0].replace("_", " ") + " files", blob is not None)
+        place = f"{folder}{name} in {commit.place}"
+        hashed = None if blob is None else _hashed(read, reading.blob(blob) or b"")
+        done.extend(compare.check_beside_draws(place, version, key, hashed, commit.events or []))
+
+
+def _hashed(read: Callable[[bytes], str], data: bytes) -> str:
+    try:
+        return read(data)
+    except StoreError:
+        return "unreadable"
 
 
 def _check_snapshot(
@@ -140,7 +159,7 @@ def _check_snapshot(
 
 def _check_inputs(done: Checklist, model: str, commit: Commit, tree: Tree) -> None:
     """A week starts from the champion that the week before left."""
-    for name in ("champion.json", "base.nc"):
+    for name in VERSION_FILES:
         given, left = tree.get(f"in/{model}/live/{name}"), tree.get(f"live/{model}/{name}")
         if given != left:
             where = f"in/{model}/live/{name} in {commit.place}"

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Collection
 
 from evermix.config import Environment
 from evermix.core import verify as compare
-from evermix.core.draws import hash_draws
+from evermix.core.draws import hash_draws, hash_weights
 from evermix.core.ledger import Event
 from evermix.core.verify import Checklist, Commit
 from evermix.engines.history.objects import blob_id
 from evermix.engines.history.reading import LoggedCommit, Reading
-from evermix.engines.models.drawsfile import load_posterior_bytes
-from evermix.engines.registry import MODEL_FILES, Registry
+from evermix.engines.models.drawsfile import load_posterior_bytes, load_weights
+from evermix.engines.registry import MODEL_FILES, WEIGHTS, Registry
 from evermix.errors import StoreError
 from evermix.stages.publish import registry_of, tags_after, truth_of
 
@@ -51,7 +52,7 @@ def check_registry(
         done.notes.append(f"MLflow lacks versions that were judged and never used: {', '.join(only_judged)}")
     registered = {version["id"] for version in versions}
     panels = {blob for one in log for path, blob in one.blobs.items() if path.endswith("panel.parquet")}
-    for verdict in (event for event in events if event.get("event") == "verdict"):
+    for verdict in (event for event in events if event.get("event") in compare.MADE):
         if verdict["version"] in registered:
             _check_served(done, registry, verdict, panels)
     places = {"champion": "", "challenger": "challenger/"}
@@ -81,11 +82,15 @@ def _check_told(
 def _check_served(done: Checklist, registry: Registry, verdict: Event, panels: Collection[str | None]) -> None:
     """Compare the files that MLflow serves of any version with what its verdict and the branch recorded of them."""
     model, version = verdict["version"].split("/", 1)[0], verdict["version"]
-    files = {name: registry.read_file(model, version, name) for name in MODEL_FILES}
+    names = (*MODEL_FILES, *([WEIGHTS] if verdict["event"] == "update" else []))
+    files = {name: registry.read_file(model, version, name) for name in names}
     done.count("files that MLflow serves", len(files))
     for name in (name for name, data in files.items() if data is None):
         done.add(f"MLflow, {name} of {version}", "is gone", "no such file", "the version's file", _SERVED)
-    draws, panel = files["base.nc"], files["panel.parquet"]
+    draws, panel, weights = files["base.nc"], files["panel.parquet"], files.get(WEIGHTS)
+    if weights is not None and _weights_hash(weights) != verdict.get("weights_hash"):
+        where, expected = f"MLflow, {WEIGHTS} of {version}", f"weights {verdict.get('weights_hash')}"
+        done.add(where, "is not the weights that the ledger recorded", _weights_hash(weights), expected, _SERVED)
     if draws is not None:
         try:
             found = hash_draws(load_posterior_bytes(draws))
@@ -108,14 +113,21 @@ def _check_served(done: Checklist, registry: Registry, verdict: Event, panels: C
 def _check_in_use(done: Checklist, registry: Registry, version: str, reading: Reading, folder: str) -> None:
     """Compare draws and pointer of a version in use with the files of the history."""
     model = version.split("/", 1)[0]
-    for name in ("base.nc", "champion.json"):
+    for name in ("base.nc", "champion.json", WEIGHTS):
         kept = reading.blob(f"{folder}{name}")
-        served = registry.read_file(model, version, name)
+        served = None if kept is None else registry.read_file(model, version, name)
         if kept is None or served is None or _meaning(name, served) == _meaning(name, kept):
             continue
         value = f"sha256 {hashlib.sha256(served).hexdigest()}"
         expected = f"sha256 {hashlib.sha256(kept).hexdigest()}"
         done.add(f"MLflow, {name} of {version}", "is not the file of the history", value, expected, _SERVED)
+
+
+def _weights_hash(data: bytes) -> str:
+    try:
+        return hash_weights(load_weights(io.BytesIO(data)))
+    except StoreError:
+        return "unreadable"
 
 
 def _meaning(name: str, data: bytes) -> object:

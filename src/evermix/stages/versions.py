@@ -17,7 +17,8 @@ class KeptVersion:
     Attributes
     ----------
     files : dict of bytes
-        ``champion.json``, ``base.nc`` and ``panel.parquet`` by name.
+        ``champion.json``, ``base.nc`` and ``panel.parquet`` by name; ``weights.npy`` of an update, and
+        ``base_panel.parquet`` unless the history is older than updates.
     """
 
     version: VersionFile
@@ -45,7 +46,11 @@ def find_version(history: History, version_id: str) -> KeptVersion | None:
                 "base.nc": _need(history, commit, f"{folder}/{place}base.nc"),
                 "panel.parquet": _need(history, commit, f"{folder}/panel.parquet"),
             }
-            return KeptVersion(VersionFile.model_validate_json(text), commit, files)
+            version = VersionFile.model_validate_json(text)
+            if version.weights_hash is not None:
+                files["weights.npy"] = _need(history, commit, f"{folder}/{place}weights.npy")
+            base = history.file_at(commit, f"{folder}/{place}base_panel.parquet")
+            return KeptVersion(version, commit, files if base is None else {**files, "base_panel.parquet": base})
     return None
 
 

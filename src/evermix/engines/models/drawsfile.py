@@ -1,11 +1,13 @@
-"""Draws on disk: netCDF whose bytes depend on the draws alone, read back without ArviZ."""
+"""Draws and weights on disk: files whose bytes depend on their content alone, read back without ArviZ."""
 
 from __future__ import annotations
 
 import io
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from evermix.errors import StoreError
 
@@ -45,5 +47,22 @@ def load_posterior_bytes(data: bytes) -> xr.Dataset:
         raise _unreadable(Path("draws"), err) from None
 
 
+def weights_bytes(log_weights: NDArray[np.float64]) -> bytes:
+    """Return log weights, chain by chain, as the bytes of a ``.npy`` file."""
+    out = io.BytesIO()
+    np.save(out, log_weights, allow_pickle=False)
+    return out.getvalue()
+
+
+def load_weights(file: Path | io.BytesIO) -> NDArray[np.float64]:
+    """Read log weights, shape (chain * draw,), from a ``.npy`` file or its bytes."""
+    try:
+        return np.asarray(np.load(file, allow_pickle=False), dtype=np.float64)
+    except (OSError, ValueError, EOFError) as err:
+        raise _unreadable(file if isinstance(file, Path) else Path("weights"), err) from None
+
+
 def _unreadable(path: Path, err: Exception) -> StoreError:
-    return StoreError(f"{path}: cannot be read as draws ({err}). Pull it again with `dvc pull`, or repeat the fit.")
+    return StoreError(
+        f"{path}: cannot be read as draws or weights ({err}). Pull it again with `dvc pull`, or repeat the fit."
+    )

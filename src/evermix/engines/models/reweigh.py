@@ -8,9 +8,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
+from scipy import special
 
 from evermix.core.amend import amendments_of
-from evermix.core.update import Counted, Reweighed, cut_to_rows, rows_that_count
+from evermix.core.diagnostics import WINDOW_WEEKS, recent_spend, total_contributions
+from evermix.core.draws import pick_draws
+from evermix.core.update import Counted, Reweighed, cut_to_rows, restated_alone, rows_that_count, shifts_in_sd
 from evermix.engines.models import load_kind
 from evermix.engines.models.psis import smooth_weights
 from evermix.records import VersionFile
@@ -44,12 +47,60 @@ def reweigh(
         The weights cannot be computed.
     """
     carry = load_kind(version.kind).carry_weeks(version.spec)
-    first = amendments_of(version.spec).get("first_week")
-    # A fit that begins with a later week never saw the target of those before.
-    unseen = [] if first is None else now.loc[now["week"] < pd.Timestamp(first), "week"].dt.strftime("%Y-%m-%d")
-    counted = rows_that_count(base, now, version.columns, carry, {*masked, *unseen})
-    log_weights, khat = smooth_weights(log_ratio(version, draws, base, now, counted))
-    return Reweighed(log_weights, khat, counted, _through(now))
+    counted = rows_that_count(base, now, version.columns, carry, _never(version, now, masked))
+    ratio = log_ratio(version, draws, base, now, counted)
+    return Reweighed(*smooth_weights(ratio), ratio, counted, _through(now))
+
+
+def restated_shifts(
+    version: VersionFile,
+    draws: xr.Dataset,
+    reweighed: Reweighed,
+    before: pd.DataFrame,
+    now: pd.DataFrame,
+    masked: Collection[str],
+    size: int,
+) -> dict[str, float]:
+    """Return how far what a delivery tells differently moves each ROAS or contribution, in posterior sd.
+
+    The posterior of today is compared with the one that it would be, had the delivery repeated the past; new weeks
+    and late targets are in both.  Totals of the last year that both deliveries know; of a channel that spent, the
+    return on its spend, so that restated spend moves it by itself too.
+
+    Parameters
+    ----------
+    reweighed : Reweighed
+        The posterior of today, over all ``draws``.
+    before, now : DataFrame
+        The last accepted panel and today's, with the inputs of the version.
+    size : int
+        Draws that the totals are taken over, evenly thinned.
+    """
+    carry = load_kind(version.kind).carry_weeks(version.spec)
+    alone = restated_alone(before, now)
+    counted = rows_that_count(before, alone, version.columns, carry, _never(version, now, masked))
+    restated = log_ratio(version, draws, before, alone, counted)
+    without, _ = smooth_weights(reweighed.log_ratio - restated)
+    picked = pick_draws(draws.sizes["draw"], size, None)
+    thin = draws.isel(draw=picked)
+    shared = before[before["week"].isin(alone["week"])].reset_index(drop=True)
+    (names, old), (_, new) = (_yearly(version, thin, panel, carry) for panel in (shared, alone))
+    spent, told = recent_spend(shared), recent_spend(alone)
+    is_return = [spent.get(name, 0.0) > 0 and told[name] > 0 for name in names]
+    for totals, spend in ((old, spent), (new, told)):
+        totals /= [spend[name] if has else 1.0 for name, has in zip(names, is_return, strict=True)]
+    weights = [special.softmax(log_weights[picked]) for log_weights in (without, reweighed.log_weights)]
+    shifts = shifts_in_sd(old, weights[0], new, weights[1])
+    return {name: float(shift) for name, shift in zip(names, shifts, strict=True) if np.isfinite(shift)}
+
+
+def _yearly(version: VersionFile, draws: xr.Dataset, panel: pd.DataFrame, carry: int) -> tuple[list[str], Floats]:
+    """Return the components and their totals over the last year of a panel, shape (draw, component)."""
+    weeks = panel["week"].drop_duplicates().sort_values()
+    recent = panel[panel["week"].isin(weeks.iloc[-(WINDOW_WEEKS + carry) :])].reset_index(drop=True)
+    parts = load_kind(version.kind).contributions(draws, recent, version.columns, version.spec, version.basis)
+    totals = total_contributions(parts).transpose("draw", "component")
+    return [str(name) for name in totals["component"].to_numpy()], totals.to_numpy().copy()
 
 
 def log_ratio(
@@ -64,6 +115,13 @@ def log_ratio(
             args = (stretch, version.columns, version.spec, version.basis)
             total += sign * kind.log_likelihood(draws, *args).sum(axis=1)
     return total
+
+
+def _never(version: VersionFile, now: pd.DataFrame, masked: Collection[str]) -> set[str]:
+    """Return the weeks whose target counts neither today nor in the fit: masked ones, and those before its first."""
+    first = amendments_of(version.spec).get("first_week")
+    unseen = [] if first is None else now.loc[now["week"] < pd.Timestamp(first), "week"].dt.strftime("%Y-%m-%d")
+    return {*masked, *version.masked_weeks, *unseen}
 
 
 def _through(now: pd.DataFrame) -> str | None:

@@ -5,7 +5,7 @@ so everything here can be repeated, compared with the truth and repaired from it
 """
 
 from evermix.engines.registry.client import Registry
-from evermix.engines.registry.model import MODEL_FILES
+from evermix.engines.registry.model import MODEL_FILES, WEIGHTS
 from evermix.engines.registry.session import make_database
 
-__all__ = ["MODEL_FILES", "Registry", "make_database"]
+__all__ = ["MODEL_FILES", "WEIGHTS", "Registry", "make_database"]

@@ -62,7 +62,8 @@ class Registry:
         ----------
         files : Mapping[str, Path]
             File by name.  ``base.nc``, ``champion.json`` and ``panel.parquet`` (the whole last
-            accepted panel, which gives predictions their adstock lookback) make the served model;
+            accepted panel, which gives predictions their adstock lookback) make the served model, with
+            ``weights.npy`` of an update;
             all others, named like ``plots/roas.png``, are kept as the run's artifacts.
         metrics : Mapping[str, float]
             Diagnostics and scores of the fit.

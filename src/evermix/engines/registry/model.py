@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 ID_TAG = "evermix_version"
 # What a served version cannot do without, by name.
 MODEL_FILES = ("base.nc", "champion.json", "panel.parquet")
+# What an update has beside them.
+WEIGHTS = "weights.npy"
 # Stored inside every published version: the module of this name must go on reading them.
 LOADER = "evermix.served_model"
 # The folder inside a published version that holds its files.
@@ -41,7 +43,7 @@ def save_model(
     path : Path
         The folder to make.
     files : Mapping[str, Path]
-        At least the names in ``MODEL_FILES``.
+        At least the names in ``MODEL_FILES``; ``weights.npy`` makes it an update.
     """
     mlflow = import_mlflow()
     import pandas as pd
@@ -52,7 +54,7 @@ def save_model(
         # MLflow keeps the folder's name inside the model.
         folder = Path(draft) / _FOLDER
         folder.mkdir()
-        for name in MODEL_FILES:
+        for name in (*MODEL_FILES, *([WEIGHTS] if WEIGHTS in files else [])):
             shutil.copyfile(files[name], folder / name)
         mlflow.pyfunc.save_model(
             str(path),

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evermix.engines.registry.model import ID_TAG, MODEL_FILES, save_model
+from evermix.engines.registry.model import ID_TAG, MODEL_FILES, WEIGHTS, save_model
 from evermix.errors import StoreError
 from evermix.records import VersionFile
 
@@ -58,7 +58,7 @@ def complete_run(
     )
     with tempfile.TemporaryDirectory() as folder:
         for name, path in files.items():
-            if name not in MODEL_FILES:
+            if name not in (*MODEL_FILES, WEIGHTS):
                 target = Path(folder) / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, target)

@@ -177,6 +177,9 @@ def describe_event(event: Mapping[str, Any]) -> str:
             return f"{event.get('verdict')} for {event.get('version')}: {'; '.join(event.get('reasons', []))}"
         case "approval":
             return f"{event.get('state')}: {event.get('version')}"
+        case "update":
+            numbers = f"k-hat {event.get('khat'):.2f}, {event.get('ess'):.0f} effective draws"
+            return f"{event.get('version')}: the draws of {event.get('parent')} weighed anew ({numbers})"
         case "promotion" | "rollback":
             return f"{event.get('version')} became champion (before: {event.get('previous_version') or 'none'})"
     return str(event.get("version") or event.get("reason") or "")
