@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evermix.core import update
@@ -98,6 +98,7 @@ def test_weeks_that_the_source_no_longer_tells_are_taken_back_with_their_carry_o
     assert (places(found.now), places(found.then)) == ([0, 1], [0, 1, 2])
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 29), min_size=1, max_size=6), st.integers(0, 40))
 def test_stretches_hold_every_row_once_with_its_lookback_and_nothing_beyond(chosen, carry):
     panel = make_panel(30)
