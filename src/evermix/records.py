@@ -70,7 +70,10 @@ class SnapshotDiff(Record):
 
 
 class Score(Record):
-    """One row of the prequential log: a week and geo, scored once by the version live before it came."""
+    """One row of the prequential log: a week and geo, scored once by the version live before it came.
+
+    With a ``horizon`` of more than 1, by the version that was live so many weeks before.
+    """
 
     week: str
     geo: str
@@ -86,6 +89,7 @@ class Score(Record):
     crps: float
     pit: float
     z: float
+    horizon: int = 1
 
 
 class Seen(Record):
@@ -267,3 +271,13 @@ class VersionFile(Record):
     def amendments(self) -> dict[str, Any]:
         """What a review added to the spec, empty for a plain one."""
         return dict(self.spec.get("amendments", {}))
+
+class Origin(Record):
+    """A posterior frozen when a week was closed, for the forecasts of the weeks behind it.
+
+    ``draws`` are the draws of the version's fit, chain by chain, that stand for it, each as often as it counts.
+    """
+
+    as_of: str
+    version: VersionFile
+    draws: list[int]

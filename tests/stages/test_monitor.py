@@ -7,6 +7,7 @@ from stages.world import (
     COLUMNS,
     FITTED_WEEKS,
     SPEC,
+    make_draws,
     make_panel,
     make_params,
     version_file,
@@ -17,7 +18,10 @@ from stages.world import (
 )
 
 from evermix.core.quality_record import to_text
-from evermix.engines.store import Store, hash_folder, read_json, write_json, write_text
+from evermix.engines.models.drawsfile import load_weights, save_tree, weights_bytes
+from evermix.engines.sources import panel_bytes
+from evermix.engines.store import Store, hash_bytes, hash_folder, read_json, write_bytes, write_json, write_text
+from evermix.errors import StoreError
 from evermix.stages import monitor
 
 
@@ -184,3 +188,79 @@ def test_what_lies_outside_its_limits_is_evidence_of_a_refused_week_too(store):
     assert values(store)["quality.breaks"] == 1.0
     notes = read_json(store.monitored / "evidence.json")["notes"]
     assert notes["quality.breaks"] == "duplicates of all: 2, limits at most 0"
+
+
+def test_a_quiet_week_is_an_update_whose_numbers_are_all_known(store):
+    quiet_week(store)
+    monitor.run(store, make_params())
+    seen, made = values(store), read_json(store.monitored / "update.json")
+    assert (seen["update.rows"], seen["update.new_weeks"], seen["update.restated_shift_sd"]) == (1, 1, 0)
+    assert seen["update.khat"] < 0.7
+    assert 400 < seen["update.ess"] <= 4000
+    assert (made["parent"], made["updated_through"]) == (version_file()["id"], week_of(FITTED_WEEKS))
+    assert load_weights(store.monitored / "weights.npy").shape == (4000,)
+    totals = read_json(store.monitored / "posterior.json")
+    assert {row["channel"] for row in totals["roas"]} == {"tv", "search"}
+    assert set(totals["totals"]) == {"intercept", "tv", "search", "price", "seasonality"}
+
+
+def test_weights_in_use_already_are_nothing_new(store):
+    quiet_week(store)
+    monitor.run(store, make_params())
+    made = read_json(store.monitored / "update.json")
+    weights = (store.monitored / "weights.npy").read_bytes()
+    write_champion(store, parent=version_file()["id"], weights_hash=made["weights_hash"])
+    write_bytes(store.before / "weights.npy", weights)
+    monitor.run(store, make_params())
+    assert values(store)["update.new_weeks"] == 0
+
+
+def test_a_restatement_is_told_in_sd_of_what_it_moves(store):
+    before, panel = make_panel(FITTED_WEEKS + 1), make_panel(FITTED_WEEKS + 2)
+    panel.loc[FITTED_WEEKS - 8 : FITTED_WEEKS - 1, "target"] += 40.0
+    write_week(store, panel, before)
+    write_champion(store)
+    monitor.run(store, make_params())
+    seen = values(store)
+    assert seen["update.rows"] == 10
+    assert seen["update.restated_shift_sd"] > 0.5
+    assert "by" in read_json(store.monitored / "evidence.json")["notes"]["update.restated_shift_sd"]
+
+
+def test_a_history_without_the_panel_of_its_fit_says_that_a_refit_is_needed(store):
+    quiet_week(store)
+    (store.before / "base_panel.parquet").unlink()
+    monitor.run(store, make_params())
+    seen = values(store)
+    assert {name for name in seen if seen[name] is None} == {name for name in seen if name.startswith("update.")}
+    assert "refit" in read_json(store.monitored / "evidence.json")["notes"]["update.khat"]
+    assert not (store.monitored / "weights.npy").exists()
+
+
+def test_a_history_from_before_updates_has_the_panel_in_the_request_of_its_fit(store):
+    quiet_week(store)
+    (store.before / "base_panel.parquet").rename(store.before / "panel_of_request")
+    (store.before / "request").mkdir()
+    (store.before / "panel_of_request").rename(store.before / "request" / "panel.parquet")
+    write_json(store.before / "request" / "request.json", {"id": version_file()["request"]})
+    monitor.run(store, make_params())
+    assert values(store)["update.rows"] == 1
+
+
+@pytest.mark.parametrize("name", ["base.nc", "weights.npy", "base_panel.parquet"])
+def test_a_champion_whose_files_were_exchanged_is_refused_with_the_way_back(store, name):
+    quiet_week(store)
+    monitor.run(store, make_params())
+    made = read_json(store.monitored / "update.json")
+    panel_hash = hash_bytes((store.before / "base_panel.parquet").read_bytes())
+    hashes = {"weights_hash": made["weights_hash"], "panel_hash": panel_hash}
+    write_champion(store, parent=version_file()["id"], **hashes)
+    write_bytes(store.before / "weights.npy", (store.monitored / "weights.npy").read_bytes())
+    if name == "base.nc":
+        save_tree(make_draws(seed=5), store.before / name)
+    elif name == "weights.npy":
+        write_bytes(store.before / name, weights_bytes(np.zeros(4000)))
+    else:
+        write_bytes(store.before / name, panel_bytes(make_panel(FITTED_WEEKS, seed=8)))
+    with pytest.raises(StoreError, match=f"{name}: its content hashes to .*evermix verify.*rollback"):
+        monitor.run(store, make_params())

@@ -34,7 +34,12 @@ def stack_draws(tree: xr.DataTree | xr.Dataset, draws: int, log_weights: Floats 
     """
     posterior = tree["posterior"].to_dataset() if isinstance(tree, xr.DataTree) else tree
     total = posterior.sizes["chain"] * posterior.sizes["draw"]
-    index = pick_draws(total, draws, log_weights)
+    return take_draws(posterior, pick_draws(total, draws, log_weights))
+
+
+def take_draws(posterior: xr.Dataset, index: NDArray[np.int64]) -> xr.Dataset:
+    """Return some draws in one dimension ``draw``, numbered from 0; ``index`` counts them chain by chain."""
+    total = posterior.sizes["chain"] * posterior.sizes["draw"]
     variables = {}
     for name, array in posterior.data_vars.items():
         rest = tuple(str(dim) for dim in array.dims if dim not in ("chain", "draw"))

@@ -6,16 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from evermix.config import ModelParams
 from evermix.core import changes
 from evermix.core import prequential as pq
 from evermix.core.drift import DriftReport, measure_drift
+from evermix.core.horizons import weekly_total
 from evermix.core.predictive import Predictive
 from evermix.records import Score, SnapshotDiff, ValidationReport, VersionFile
 
-Predict = Callable[[pd.DataFrame], Predictive]
+# From a panel and a mask of rows that have a target to what the champion says of these rows.
+Predict = Callable[[pd.DataFrame, NDArray[np.bool_]], Predictive]
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ def observe_week(facts: WeekFacts, params: ModelParams, predict: Predict) -> Wee
     Parameters
     ----------
     predict : callable
-        The champion's predictive distribution of every row of a panel; called only when there is something to score.
+        The champion's predictive distribution of some rows of a panel; called only when there is something to score.
 
     Notes
     -----
@@ -122,8 +126,10 @@ def _surprise(
         if lost:
             notes["surprise.max_abs_z"] = f"not scored: the champion cannot be asked, for {', '.join(lost)}"
             return [], dict.fromkeys(("surprise.max_abs_z", "surprise.cusum", "surprise.weeks_scored"))
-        predictive = predict(panel).rows(due)
-        scores = pq.score_rows(predictive, panel[due], facts.as_of, champion.id, params.monitor.seed)
+        predictive, rows = predict(panel, due), panel[due]
+        total = weekly_total(predictive, rows, panel["geo"].nunique())
+        for said, of in ((predictive, rows), *([total] if total is not None else [])):
+            scores += pq.score_rows(said, of, facts.as_of, champion.id, params.monitor.seed)
     else:
         notes["surprise.weeks_scored"] = "no new week has a target yet"
     return scores, {**pq.surprise(facts.log, scores, slack, facts.reset_after)}

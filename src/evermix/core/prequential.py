@@ -23,6 +23,10 @@ from evermix.records import Score
 MAX_SD = 3.0
 # z of a PIT at the clip is 7: far beyond any rule's threshold, and still a finite number.
 PIT_CLIP = 1e-12
+# Weeks ahead that are scored when their target comes, beside the one week of the alarms.
+LONG_HORIZONS = (4, 13)
+# Stands for the sum over geos in the log; brackets, since a geo may be called total.
+TOTAL_GEO = "(total)"
 
 
 def rows_to_score(
@@ -38,11 +42,18 @@ def rows_to_score(
     if before is not None:
         late = before.loc[before["target"].isna(), ["week", "geo"]]
         unseen = unseen | _keys(panel).isin(_keys(late)).to_numpy()
-    scored = pd.Series([f"{row.week} {row.geo}" for row in log], dtype=str)
+    scored = pd.Series([f"{row.week} {row.geo}" for row in one_step(log)], dtype=str)
     return np.asarray(known & unseen & ~_keys(panel).isin(scored).to_numpy())
 
 
-def score_rows(predictive: Predictive, rows: pd.DataFrame, as_of: str, version: str, seed: int) -> list[Score]:
+def one_step(log: Sequence[Score]) -> list[Score]:
+    """Return the rows of single geos a week ahead: those that alarms look at."""
+    return [row for row in log if row.horizon == 1 and row.geo != TOTAL_GEO]
+
+
+def score_rows(
+    predictive: Predictive, rows: pd.DataFrame, as_of: str, version: str, seed: int, horizon: int = 1
+) -> list[Score]:
     """Return one score per row.
 
     Parameters
@@ -79,7 +90,14 @@ def score_rows(predictive: Predictive, rows: pd.DataFrame, as_of: str, version: 
             raise FitError(f"{version}: {name} of a new week is not finite, expected a number. Refit or roll back.")
     weeks = rows["week"].dt.strftime("%Y-%m-%d")
     return [
-        Score(week=week, geo=geo, as_of=as_of, version=version, **{n: float(v[i]) for n, v in numbers.items()})
+        Score(
+            week=week,
+            geo=geo,
+            as_of=as_of,
+            version=version,
+            horizon=horizon,
+            **{n: float(v[i]) for n, v in numbers.items()},
+        )
         for i, (week, geo) in enumerate(zip(weeks, rows["geo"], strict=True))
     ]
 
@@ -91,7 +109,7 @@ def weekly_z(log: Sequence[Score], reset_after: str | None) -> pd.Series:
     depend on each other; the average has a standard deviation of at most 1 whatever they do, so
     the false-alarm rate of the CUSUM holds and power is lost where they are independent.
     """
-    rows = [row for row in log if reset_after is None or row.week > reset_after]
+    rows = [row for row in one_step(log) if reset_after is None or row.week > reset_after]
     table = pd.DataFrame(
         {"as_of": [r.as_of for r in rows], "week": [r.week for r in rows], "z": [r.z for r in rows]}
     ).astype({"as_of": str, "week": str, "z": float})
@@ -127,6 +145,7 @@ def surprise(log: Sequence[Score], new: Sequence[Score], slack: float, reset_aft
     when ``reset_after`` moves, which closing does when a review is closed or the model re-based.
     Several weeks in one delivery count by the highest point they reach.
     """
+    new = one_step(new)
     path = cusum(weekly_z([*log, *new], reset_after).to_numpy(), slack)
     counted = len({row.week for row in new if reset_after is None or row.week > reset_after})
     recent = path[-max(counted, 1) :]
@@ -138,7 +157,8 @@ def surprise(log: Sequence[Score], new: Sequence[Score], slack: float, reset_aft
 
 
 def log_table(log: Sequence[Score], slack: float, reset_after: str | None) -> pd.DataFrame:
-    """Return the log as a table with the CUSUM after each arrival (NaN before the last reset), to be plotted."""
+    """Return the log a week ahead as a table with the CUSUM after each arrival (NaN before the last reset)."""
+    log = one_step(log)
     table = pd.DataFrame([row.model_dump() for row in log], columns=list(Score.model_fields))
     if not log:
         return table.assign(cusum=pd.Series(dtype=float))
@@ -149,7 +169,20 @@ def log_table(log: Sequence[Score], slack: float, reset_after: str | None) -> pd
 
 
 def log_summary(log: Sequence[Score]) -> dict[str, float]:
-    """Return means over the whole log: CRPS, log score, and the shares of rows inside their intervals."""
+    """Return means over the whole log: CRPS, log score, and the shares of rows inside their intervals.
+
+    A week ahead and by geo under plain names; ``_4`` and ``_13`` are the horizons, ``_total`` is the sum over geos.
+    """
+    out: dict[str, float] = {}
+    for horizon in (1, *LONG_HORIZONS):
+        for is_total in (False, True):
+            rows = [row for row in log if row.horizon == horizon and (row.geo == TOTAL_GEO) == is_total]
+            suffix = ("_total" if is_total else "") + ("" if horizon == 1 else f"_{horizon}")
+            out |= {f"{name}{suffix}": value for name, value in _means(rows).items()}
+    return out
+
+
+def _means(log: Sequence[Score]) -> dict[str, float]:
     if not log:
         return {}
     return {

@@ -15,6 +15,7 @@ import xarray as xr
 
 from evermix.core.diagnostics import WINDOW_WEEKS
 from evermix.core.predictive import Predictive
+from evermix.core.prequential import TOTAL_GEO
 from evermix.records import Score
 
 Kind = Literal["text", "date", "number", "count", "flag"]
@@ -48,7 +49,8 @@ TABLES: dict[str, dict[str, Kind]] = {
         "low_90": "number",
         "high_90": "number",
     },
-    # kind 'plan': planned weeks; 'one_step': what was said of a week before it came, and what it brought.
+    # kind 'plan': planned weeks; 'one_step': what was said of a week before it came, and what it brought;
+    # '4_weeks_ahead', '13_weeks_ahead': the same, said so many weeks before.
     "forecasts": {
         **_STAMP,
         "kind": "text",
@@ -147,9 +149,19 @@ def plan_rows(predictive: Predictive, planned: pd.DataFrame) -> pd.DataFrame:
 
 
 def one_step_rows(log: Sequence[Score]) -> pd.DataFrame:
-    """Return what was predicted of each week before it came; ``version`` and ``as_of`` are those of the prediction."""
+    """Return what was predicted of each week and geo before it came, 1, 4 and 13 weeks ahead.
+
+    ``version`` is that of the prediction, ``as_of`` the week in which the target came.
+    """
     wanted = ("version", "as_of", "week", "geo", "observed", *_INTERVALS)
-    return pd.DataFrame([{name: getattr(row, name) for name in wanted} | {"kind": "one_step"} for row in log])
+    return pd.DataFrame(
+        [
+            {name: getattr(row, name) for name in wanted}
+            | {"kind": "one_step" if row.horizon == 1 else f"{row.horizon}_weeks_ahead"}
+            for row in log
+            if row.geo != TOTAL_GEO
+        ]
+    )
 
 
 def decision_rows(weeks: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

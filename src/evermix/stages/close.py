@@ -29,6 +29,7 @@ from evermix.engines.store import (
 )
 from evermix.records import Decision, Verdict, VersionFile
 from evermix.stages.fits import proposed_fit
+from evermix.stages.horizons import freeze_origin, keep_draws
 from evermix.stages.publish import publish_update, publish_version, tell_registry
 
 
@@ -65,7 +66,7 @@ def run(env: Environment, history: History, params: ModelParams, at: str) -> dic
     closing = close_week(
         before["events"], before["champion"], before["question"], outcome, params.gate.approval_expires_weeks, at
     )
-    _write_live(store, closing, version, outcome.decision)
+    _write_live(store, closing, version, outcome.decision, params.monitor.draws)
     commit_closed(history, closing.events, f"closed {history.model} {as_of}", outcome.decision.decision)
     end_open(history)
     tell_registry(env, history, closing.events)
@@ -200,7 +201,7 @@ def _version(store: Store) -> VersionFile:
     )
 
 
-def _write_live(store: Store, closing: Closing, version: VersionFile | None, decision: Decision) -> None:
+def _write_live(store: Store, closing: Closing, version: VersionFile | None, decision: Decision, draws: int) -> None:
     write_ledger(store, closing.events)
     _append_quality(store)
     if decision.decision != "quarantine":
@@ -213,6 +214,7 @@ def _write_live(store: Store, closing: Closing, version: VersionFile | None, dec
         weights = (store.monitored / "weights.npy").read_bytes()
         base = {"base.nc": (store.live / "base.nc").read_bytes(), "base_panel.parquet": _base_panel(store)}
         set_champion(store, version, {**base, "weights.npy": weights})
+    freeze_origin(store, decision.as_of, draws)
     challenger = store.live / "challenger"
     if closing.question is None:
         shutil.rmtree(challenger, ignore_errors=True)
@@ -233,6 +235,7 @@ def _files_of_fit(store: Store) -> dict[str, bytes]:
 
 def set_champion(store: Store, version: VersionFile, files: Mapping[str, bytes]) -> None:
     """Make a version the champion of the clone: its pointer, and those of ``VERSION_FILES`` that it has."""
+    keep_draws(store, version)
     write_json(store.live / "champion.json", version.model_dump())
     for name in VERSION_FILES[1:]:
         if name in files:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from evermix.config import ModelParams
 from evermix.core import prequential as pq
 from evermix.core.monitor import Predict, WeekFacts, add_evidence, flat_metrics, not_run, observe_week
 from evermix.core.quality_record import quality_evidence, read_points
-from evermix.engines.models import load_kind
+from evermix.engines.models.forecast import predict_rows
 from evermix.engines.sources import read_panel
 from evermix.engines.store import Store, fresh_folder, read_json, write_json, write_text
 from evermix.errors import StoreError
 from evermix.records import Score, SnapshotDiff, ValidationReport, VersionFile
 from evermix.stages.decide import read_champion
+from evermix.stages.horizons import score_horizons
 from evermix.stages.posterior import Posterior, load_live
 from evermix.stages.reweighing import observe_update, write_update
 
@@ -37,6 +39,9 @@ def run(store: Store, params: ModelParams) -> dict[str, Any]:
             update = observe_update(live, facts, params)
             seen = observe_week(facts, params, _predictor(live, params.monitor.draws))
             add_evidence(seen.evidence, update.values, update.notes)
+            long, notes = score_horizons(store.before, facts, params.monitor.seed)
+            add_evidence(seen.evidence, {}, notes)
+            seen = replace(seen, scores=[*seen.scores, *long])
             write_update(draft, live, facts, update, params.monitor.draws)
         points = read_points((store.validated / "quality.csv").read_text(encoding="utf-8"))
         add_evidence(seen.evidence, *quality_evidence(points))
@@ -65,13 +70,7 @@ def _facts(store: Store, champion: VersionFile, log: list[Score], reset_after: s
 
 
 def _predictor(live: Posterior, draws: int) -> Predict:
-    champion = live.version
-
-    def predict(panel: Any) -> Any:
-        kind = load_kind(champion.kind)
-        return kind.predict(live.kept(draws), panel, champion.columns, champion.spec, champion.basis)
-
-    return predict
+    return lambda panel, rows: predict_rows(live.version, live.kept(draws), panel, rows)
 
 
 def _read_log(store: Store) -> tuple[list[Score], str | None]:

@@ -13,10 +13,12 @@ import pandas as pd
 
 from evermix.config import ModelParams
 from evermix.core import ledger
+from evermix.core.prequential import one_step
 from evermix.engines.history import History, pull_outputs
 from evermix.engines.reports import WEEKS_SHOWN, WeekFiles, evidently_report, week_report
 from evermix.engines.store import Store, read_json, write_text
 from evermix.errors import ConfigError, StoreError
+from evermix.records import Score
 from evermix.stages.quality import points_to_draw
 from evermix.stages.week import Loop
 
@@ -66,7 +68,7 @@ def _read(store: Store, params: ModelParams) -> WeekFiles:
         drift=_json(store.monitored / "drift.json"),
         champion=_json(store.live / "champion.json"),
         evaluation=_json(store.evaluated / "evaluation.json"),
-        scores=log["rows"],
+        scores=[row.model_dump() for row in one_step([Score.model_validate(row) for row in log["rows"]])],
         reset_after=log["reset_after"],
         events=ledger.from_lines(book.read_text(encoding="utf-8")) if book.is_file() else [],
         evaluated=store.evaluated,
