@@ -272,6 +272,7 @@ class VersionFile(Record):
         """What a review added to the spec, empty for a plain one."""
         return dict(self.spec.get("amendments", {}))
 
+
 class Origin(Record):
     """A posterior frozen when a week was closed, for the forecasts of the weeks behind it.
 

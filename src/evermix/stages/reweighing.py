@@ -10,6 +10,7 @@ import pandas as pd
 
 from evermix.config import ModelParams
 from evermix.core import diagnostics
+from evermix.core.amend import current_since
 from evermix.core.changes import masked_mondays
 from evermix.core.draws import hash_weights, stack_draws
 from evermix.core.monitor import WeekFacts
@@ -108,10 +109,10 @@ def _totals(live: Posterior, panel: pd.DataFrame, found: Reweighed | None, draws
     recent = panel[panel["week"].isin(needed)].reset_index(drop=True)
     kept = stack_draws(live.draws, draws, log_weights)
     parts = kind.contributions(kept, recent, version.columns, version.spec, version.basis)
-    spend = {
-        name: value for name, value in diagnostics.recent_spend(recent).items() if name in version.columns["channels"]
-    }
-    table = diagnostics.contribution_table(diagnostics.total_contributions(parts), None, spend)
+    channels = list(version.columns["channels"])
+    since = current_since(version.spec, channels)
+    spend = {name: value for name, value in diagnostics.recent_spend(recent, since).items() if name in channels}
+    table = diagnostics.contribution_table(diagnostics.total_contributions(parts, since), None, spend)
     ends = table[["mean", "low_90", "high_90"]]
     return {
         "weeks": min(len(weeks), diagnostics.WINDOW_WEEKS),

@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy import special
 
-from evermix.core.amend import amendments_of
+from evermix.core.amend import amendments_of, current_since
 from evermix.core.diagnostics import WINDOW_WEEKS, recent_spend, total_contributions
 from evermix.core.draws import pick_draws
 from evermix.core.update import Counted, Reweighed, cut_to_rows, restated_alone, rows_that_count, shifts_in_sd
@@ -85,7 +85,8 @@ def restated_shifts(
     thin = draws.isel(draw=picked)
     shared = before[before["week"].isin(alone["week"])].reset_index(drop=True)
     (names, old), (_, new) = (_yearly(version, thin, panel, carry) for panel in (shared, alone))
-    spent, told = recent_spend(shared), recent_spend(alone)
+    since = current_since(version.spec, list(version.columns["channels"]))
+    spent, told = recent_spend(shared, since), recent_spend(alone, since)
     is_return = [spent.get(name, 0.0) > 0 and told[name] > 0 for name in names]
     for totals, spend in ((old, spent), (new, told)):
         totals /= [spend[name] if has else 1.0 for name, has in zip(names, is_return, strict=True)]
@@ -99,7 +100,8 @@ def _yearly(version: VersionFile, draws: xr.Dataset, panel: pd.DataFrame, carry:
     weeks = panel["week"].drop_duplicates().sort_values()
     recent = panel[panel["week"].isin(weeks.iloc[-(WINDOW_WEEKS + carry) :])].reset_index(drop=True)
     parts = load_kind(version.kind).contributions(draws, recent, version.columns, version.spec, version.basis)
-    totals = total_contributions(parts).transpose("draw", "component")
+    since = current_since(version.spec, list(version.columns["channels"]))
+    totals = total_contributions(parts, since).transpose("draw", "component")
     return [str(name) for name in totals["component"].to_numpy()], totals.to_numpy().copy()
 
 
