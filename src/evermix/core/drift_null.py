@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import gammaln
+from scipy.special import gammaln, ndtr
 
 from evermix.core.drift_scan import (
     CORRELATION_WINDOW,
@@ -166,7 +166,7 @@ def quiet_limits(
     past = surprises(series, memory, design, slice(0, n))
     tails = tail_weights(past)
     clip = np.exp(tails @ np.log(CLIP_AT))
-    values, last = _simulate_values(series, memory, design, _simulate_shocks(past, tails, years, rng), rng)
+    values, last = _simulate_values(series, memory, design, _draw_luck(past, tails, years, design.shape[1], rng))
     variance = season_variance(memory.estimate(memory.covariance), design[n:])
     switches = _simulate_switches(series, years, rng)
     surprise = np.empty_like(values)
@@ -215,7 +215,8 @@ def _levels(series: Series) -> Ints:
 def tail_weights(past: Innovations) -> Floats:
     """Return (series, tail): the posterior of each series' degrees of freedom over ``TAILS``.
 
-    The prior is learnt from all series together (empirical Bayes), since 130 weeks of one say little of its tails.
+    The prior is learnt from all series together and one more of which nothing is known (empirical Bayes), since 130
+    weeks of one series say little of its tails.
     """
     active = past.begins > 0
     count = active.sum(axis=1)
@@ -230,12 +231,25 @@ def tail_weights(past: Innovations) -> Floats:
     for _ in range(20):
         weight = like * prior
         weight /= weight.sum(axis=1, keepdims=True)
-        prior = weight.mean(axis=0)
+        prior = (weight.sum(axis=0) + 1 / TAILS.size) / (len(weight) + 1)
     return np.asarray(weight)
 
 
-def _simulate_shocks(past: Innovations, tails: Floats, years: int, rng: np.random.Generator) -> Floats:
-    """Return (year, series, week) innovations of sd 1 with the reference's correlations and tails, both drawn anew."""
+class _Luck(NamedTuple):
+    """Standard normal numbers of each simulated year and series, correlated as the series' innovations are."""
+
+    memory: Floats  # (year, series)
+    scale: Floats  # (year, series)
+    season: Floats  # (year, series, term)
+    shocks: Floats  # (year, series, week), of sd 1, with tails
+
+
+def _draw_luck(past: Innovations, tails: Floats, years: int, terms: int, rng: np.random.Generator) -> _Luck:
+    """Return what chance does to each year.
+
+    Series that move together are also misjudged together, so the errors of season, memory and scale share the
+    correlations of the innovations.
+    """
     rows, n = past.surprise.shape
     size = np.sqrt((past.surprise**2).sum(axis=1))
     root = np.linalg.cholesky((past.surprise @ past.surprise.T) / np.outer(size, size) + 1e-6 * np.eye(rows))
@@ -244,38 +258,39 @@ def _simulate_shocks(past: Innovations, tails: Floats, years: int, rng: np.rando
     wishart[:, np.arange(rows), np.arange(rows)] = np.sqrt(rng.chisquare(n - np.arange(rows), (years, rows)))
     mixing = root @ wishart
     mixing /= np.sqrt((mixing**2).sum(axis=2, keepdims=True))
-    normal = mixing.astype(np.float32) @ rng.standard_normal((years, rows, LOOKS), dtype=np.float32)
+    normal = mixing.astype(np.float32) @ rng.standard_normal((years, rows, 2 + terms + LOOKS), dtype=np.float32)
     drawn = (np.cumsum(tails, axis=1) < rng.random((years, rows, 1))).sum(axis=2).clip(max=TAILS.size - 1)
     half = (TAILS[drawn][..., None] / 2).astype(np.float32)
-    return np.asarray(normal / np.sqrt(rng.standard_gamma(half, normal.shape, dtype=np.float32) / (half - 1)))
+    shocks = normal[..., 2 + terms :]
+    shocks /= np.sqrt(rng.standard_gamma(half, shocks.shape, dtype=np.float32) / (half - 1))
+    return _Luck(normal[..., 0], normal[..., 1], normal[..., 2 : 2 + terms], shocks)
 
 
-def _simulate_values(
-    series: Series, memory: Memory, design: Floats, shocks: Floats, rng: np.random.Generator
-) -> tuple[Floats, Floats]:
+def _simulate_values(series: Series, memory: Memory, design: Floats, luck: _Luck) -> tuple[Floats, Floats]:
     """Return (year, series, week) of distances from the estimated season, and the last one before: (series,).
 
     In estimated innovation sd; each year has a memory, a scale and a season of its own.
     """
-    years, rows, looks = shocks.shape
-    n, terms, row = series.n_reference, design.shape[1], np.arange(rows)
-    grid = (np.cumsum(memory.weight, axis=1) < rng.random((years, rows, 1))).sum(axis=2).clip(max=PHI.size - 1)
-    free = memory.weeks - terms
+    n, row = series.n_reference, np.arange(len(series.names))
+    below = np.cumsum(memory.weight, axis=1) < ndtr(luck.memory)[..., None]
+    grid = below.sum(axis=2).clip(max=PHI.size - 1)
     estimated_sd = np.sqrt(memory.estimate(memory.variance))
-    scale = np.sqrt(memory.variance[row, grid] * free / rng.chisquare(free, (years, rows))) / estimated_sd
+    # The log of a variance estimate with f degrees of freedom has variance 2 / f.
+    drawn_sd = np.sqrt(memory.variance[row, grid]) * np.exp(luck.scale / np.sqrt(2 * (memory.weeks - design.shape[1])))
+    scale = drawn_sd / estimated_sd
     root = np.linalg.cholesky(memory.covariance)[row, grid]
-    away = (root @ rng.standard_normal((years, rows, terms, 1)))[..., 0] * scale[..., None]
     slopes = memory.estimate(memory.slopes)
+    away = (root @ luck.season[..., None])[..., 0] * scale[..., None]
     away += (memory.slopes[row, grid] - slopes) / estimated_sd[:, None]
     last_design = design[n - memory.lag]
     last = (memory.last - (slopes * last_design).sum(axis=1)) / estimated_sd
     level, gone, phi = last - (away * last_design).sum(axis=2), memory.lag, PHI[grid]
     values = (away @ design[n:].T).astype(np.float32)
-    for t in range(looks):
+    for t in range(LOOKS):
         kept = phi**gone
-        level = kept * level + scale * np.sqrt((1 - kept**2) / (1 - phi**2)) * shocks[..., t]
+        level = kept * level + scale * np.sqrt((1 - kept**2) / (1 - phi**2)) * luck.shocks[..., t]
         values[..., t] += level
-        gone = np.ones(rows, int)
+        gone = np.ones(row.size, int)
     return values, last
 
 
