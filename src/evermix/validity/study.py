@@ -31,7 +31,7 @@ from evermix.validity import chains
 from evermix.validity.policy import Watch, fired_rules, oracle_record
 from evermix.validity.posterior import Brand, follow, make_brand
 from evermix.validity.replicate import EFFECT_CHANNEL, HISTORY, WEEKS, Replicate, play
-from evermix.validity.updated import SHIPPED_ESS, Loop
+from evermix.validity.updated import Loop
 
 Floats = NDArray[np.float64]
 Row = dict[str, Any]
@@ -246,7 +246,7 @@ def mcmc_row(scenario: str, seed: int, params: ModelParams) -> Row:
         evidence = {
             **more,
             "update.khat": loop.live.khat,
-            "update.ess": loop.live.ess_of(SHIPPED_ESS),
+            "update.ess": loop.live.ess,
             "calendar.weeks_since_fit": float(week + 1 - base_week),
         }
         fired = fired_rules(asking, watch.see(seen, evidence))
