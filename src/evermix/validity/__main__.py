@@ -20,7 +20,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m evermix.validity", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
     run = verbs.add_parser("run", help="compute the rows of one shard that are not there yet")
-    run.add_argument("--replicates", type=int, default=1000, help="seeds 1 to this one, by the surrogate, where a claim rests on them")
+    run.add_argument(
+        "--replicates",
+        type=int,
+        default=1000,
+        help="seeds 1 to this one, by the surrogate, where a claim rests on them",
+    )
     run.add_argument("--mcmc", type=int, default=50, help="seeds 1 to this one, by MCMC")
     run.add_argument("--shard", type=int, default=0)
     run.add_argument("--shards", type=int, default=1)

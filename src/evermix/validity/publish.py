@@ -12,7 +12,7 @@ from evermix.config import ModelParams, Rule
 from evermix.validity import plots
 from evermix.validity.plots import E_GRID
 from evermix.validity.replicate import HORIZON, SCENARIOS
-from evermix.validity.study import DRIFT_SEEDS, MCMC_SCENARIOS, WEEKLY_REFITS, measured, read_rows
+from evermix.validity.study import DRIFT_SEEDS, MCMC_SCENARIOS, WEEKLY_REFITS, measured, read_rows, refit_rules
 from evermix.validity.tables import (
     INPUTS,
     SEQUENTIAL,
@@ -272,7 +272,7 @@ def _reaction_table(
 
 
 def _refit_table(params: ModelParams, exact: Mapping[str, list[Row]]) -> str:
-    rules = [rule.name for rule in params.rules if rule.decision == "refit"]
+    rules = [rule.name for rule in refit_rules(params)]
     rows: list[list[Any]] = []
     for name, found in exact.items():
         if not found:

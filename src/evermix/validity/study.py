@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evermix.config import ModelParams
+from evermix.config import ModelParams, Rule
 from evermix.core import changes
 from evermix.core.decide import Evidence
 from evermix.core.diagnostics import WINDOW_WEEKS
@@ -70,12 +70,17 @@ def measured(posterior: str, params: ModelParams) -> str:
     """
     parts: dict[str, Any] = {"spec": params.spec, "monitor": params.monitor.model_dump()}
     if posterior == "mcmc":
-        asking = [rule.model_dump() for rule in params.rules if rule.decision == "refit"]
+        asking = [rule.model_dump() for rule in refit_rules(params)]
         parts["rules"] = [{k: v for k, v in rule.items() if k not in _WORDS} for rule in asking]
     if posterior == "shipped":
         parts = {"spec": params.spec, "sampler": params.sampler.model_dump()}
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def refit_rules(params: ModelParams) -> list[Rule]:
+    """Return the rules that ask for refits on evidence that the study has: of the update, and of the calendar."""
+    return [r for r in params.rules if r.decision == "refit" and r.evidence.startswith(("update.", "calendar."))]
 
 
 def run_job(folder: Path, job: Job, params: ModelParams, tell: Callable[[str], None]) -> None:
@@ -234,7 +239,7 @@ def mcmc_row(scenario: str, seed: int, params: ModelParams) -> Row:
     watch, stand_in = (Watch(params, list(params.columns.channels)) for _ in range(2))
     loop = Loop(brand, seed)
     kept = loop.copy()
-    asking = [rule for rule in params.rules if rule.decision == "refit"]
+    asking = refit_rules(params)
     refits, looks, score, base_week = [], [], 0.0, 0
     khat, ess = [], []
     for seen_by_surrogate, more in zip(follow(brand), restatements(brand), strict=True):
