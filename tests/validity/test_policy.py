@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from evermix.config import load_params
-from evermix.validity.policy import Watch, fired_rules, first_fired, note, oracle_statistic
+from evermix.validity.policy import RECORDED, Watch, fired_rules, first_fired, note, oracle_statistic
 from evermix.validity.posterior import WeekSeen
 from evermix.validity.replicate import study_params
 
@@ -79,5 +79,5 @@ def test_a_rule_fires_first_in_the_week_in_which_its_evidence_first_suffices():
         for name in years:
             record = records.setdefault(name, [])
             for week, evidence in enumerate(weekly):
-                note(record, week, evidence[name])
+                note(record, week, evidence[name], RECORDED[name])
         assert first_fired(rules, records) == (fired[0] if fired else None)

@@ -17,16 +17,17 @@ from evermix.validity.posterior import WeekSeen
 
 Floats = NDArray[np.float64]
 
-RECORDED = (
-    "alarm.e_detector",
-    "surprise.cusum",
-    "surprise.max_abs_z",
-    "drift.calls",
-    "drift.max_ratio",
-    "restatement.spend_share",
-    "restatement.target_sd",
-)
-"""Evidence that raises alarms; all of it is asked whether it is large enough."""
+RECORDED = {
+    "alarm.e_detector": (30.0, 2000.0),
+    "surprise.cusum": (3.0, 9.0),
+    "surprise.max_abs_z": (3.0, 6.0),
+    "drift.calls": (1.0, 1.0),
+    "drift.max_ratio": (0.5, 2.0),
+    "restatement.spend_share": (0.0, 1.0),
+    "restatement.target_sd": (0.0, 9.0),
+}
+"""Evidence that is asked whether it is large enough, and the range in which it is kept, as thresholds lie there."""
+ORACLE_RANGE = (1.0, 9.0)
 
 Records = dict[str, list[tuple[int, float]]]
 """By name of evidence, each week in which it was larger than ever before, and how large."""
@@ -51,10 +52,10 @@ class Watch:
         """
         self.z.append(seen.z)
         evidence = {**more, **self._alarms(seen)}
-        for name in RECORDED:
+        for name, limits in RECORDED.items():
             value = evidence.get(name)
-            if value is not None and value > 0.0:
-                note(self.records.setdefault(name, []), seen.week, float(value))
+            if value is not None:
+                note(self.records.setdefault(name, []), seen.week, float(value), limits)
         return evidence
 
     def _alarms(self, seen: WeekSeen) -> dict[str, float]:
@@ -73,10 +74,11 @@ class Watch:
         }
 
 
-def note(record: list[tuple[int, float]], week: int, value: float) -> None:
-    """Keep a value that is larger than any before, to four digits."""
-    value = float(f"{value:.4g}")
-    if not record or value > record[-1][1]:
+def note(record: list[tuple[int, float]], week: int, value: float, limits: tuple[float, float]) -> None:
+    """Keep a value that is larger than any before, to four digits; below the range it is nothing, above it the most."""
+    low, high = limits
+    value = min(float(f"{value:.4g}"), high)
+    if value >= low and value > (record[-1][1] if record else 0.0):
         record.append((week, value))
 
 
@@ -124,7 +126,5 @@ def oracle_record(path: Sequence[WeekSeen], shape: Floats) -> list[tuple[int, fl
     """Return each week in which the oracle's statistic was larger than ever before, and how large."""
     record: list[tuple[int, float]] = []
     for seen in path:
-        value = oracle_statistic(seen, shape)
-        if value > 0.0:
-            note(record, seen.week, value)
+        note(record, seen.week, oracle_statistic(seen, shape), ORACLE_RANGE)
     return record

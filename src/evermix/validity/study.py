@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import importlib.metadata
 import itertools
@@ -128,9 +129,11 @@ def read_rows(folder: Path, posterior: str, scenario: str, expected: str | None)
         If a file was measured with params other than ``expected``.
     """
     rows: dict[int, Row] = {}
-    for path in sorted(folder.glob(f"{posterior}-{scenario}.*jsonl")):
+    for path in sorted(folder.glob(f"{posterior}-{scenario}.*jsonl*")):
+        data = path.read_bytes()
+        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
         # The last line of a run that goes on, or was killed, may be torn.
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
+        lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
         if not lines:
             continue
         head, *found = map(json.loads, lines)
@@ -144,16 +147,16 @@ def read_rows(folder: Path, posterior: str, scenario: str, expected: str | None)
 
 
 def merge_shards(folder: Path, job: Job, params: ModelParams) -> None:
-    """Put the rows of all shards into one file in the order of seeds."""
+    """Put the rows of all shards into one packed file in the order of seeds."""
     rows = read_rows(folder, job.posterior, job.scenario, measured(job.posterior, params))
     if not rows:
         return
-    whole = folder / f"{job.posterior}-{job.scenario}.jsonl"
+    whole = folder / f"{job.posterior}-{job.scenario}.jsonl.gz"
     draft = whole.with_suffix(".draft")
-    draft.write_text("".join(_line(item) for item in [header(job, params), *rows]), encoding="utf-8")
-    shards = [path for path in folder.glob(f"{job.posterior}-{job.scenario}.*jsonl") if path != whole]
+    # No clock inside: the same rows are the same bytes.
+    draft.write_bytes(gzip.compress("".join(_line(item) for item in [header(job, params), *rows]).encode(), mtime=0))
     draft.replace(whole)
-    for path in shards:
+    for path in folder.glob(f"{job.posterior}-{job.scenario}.*.jsonl"):
         path.unlink()
 
 

@@ -20,7 +20,7 @@ from evermix.validity.surrogate import Gaussian, fit_mode
 Floats = NDArray[np.float64]
 
 CHAINS, DRAWS = 4, 800
-"""A base of the study: as many effective draws as a shipped fit has (the page lists some), from chains that mix better."""
+"""A base of the study: chains that mix better, and as many effective draws as a shipped fit has."""
 _ROOT_2PI = float(np.sqrt(2.0 * np.pi))
 
 
