@@ -118,6 +118,8 @@ def detect(rows: Sequence[Row], first: FirstAlarm, within: int = HORIZON) -> Det
 
 def match_oracle(quiet: Sequence[Row], scenario: str, rate: float) -> tuple[float, Rate]:
     """Return the least threshold at which the oracle errs no more often than ``rate``, and how often it errs there."""
+    if not quiet:
+        return float("inf"), Rate(0, 0)
     tops = np.sort([row["oracle"][scenario] for row in quiet])[::-1]
     allowed = int(np.floor(rate * len(tops) + 1e-9))
     threshold = float(np.nextafter(tops[allowed], np.inf)) if allowed < len(tops) else 0.0
