@@ -111,6 +111,12 @@ def _add_look(add: Callable[..., Any]) -> None:
         "quality", "show each quality series of a delivery, its limits and what lies outside them", do.quality, "any"
     )
     c.add_argument("--as-of", help="Monday of a closed week (default: the last one)")
+    add(
+        "plan",
+        "show the present spend, the best allowed plan, what keeping costs, and which channel to test",
+        do.plan,
+        "one",
+    )
     c = add("status", "show champion, freshness and pending approval of every model", do.status, "any")
     c.add_argument("--no-registry", action="store_true", help="do not compare with MLflow, which saves its import")
     add("metrics", "print the health of every model and of the platform as Prometheus reads it", do.metrics, "any")

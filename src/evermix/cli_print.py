@@ -243,6 +243,20 @@ def _model_text(m: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def plan_text(told: dict[str, Any]) -> str:
+    """Return the budget of a model for a terminal."""
+    from evermix.core.budget_words import budget_words
+
+    words = budget_words(told["budget"])
+    lines = [f"{told['model']}, by {told['version']}", words.summary]
+    lines += ["", table(words.head, words.rows), ""] if words.rows else []
+    lines += words.notes
+    lines += (
+        ["", f"Experiment: {words.experiment}", *(f"  {point}" for point in words.points)] if words.experiment else []
+    )
+    return "\n".join(lines)
+
+
 def question_text(data: dict[str, Any]) -> str:
     """Return the pending question for a terminal."""
     if data["question"] is None:

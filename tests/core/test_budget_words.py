@@ -1,6 +1,6 @@
 import pytest
 
-from evermix.core.budget_words import amount, budget_lines, experiment_lines
+from evermix.core.budget_words import amount, budget_markdown
 
 TEST = {
     "channel": "video",
@@ -42,51 +42,51 @@ def said(lines):
 
 
 def test_cost_of_keeping_the_plan_is_told_with_its_unit_its_chance_and_what_is_allowed():
-    text = said(budget_lines(RECORD))
-    assert "Keeping it costs 412 sales a week (1.2% more)" in text
-    assert "no channel moved by more than 30%" in text and "probability 94%" in text
-    assert "| tv | 9,000 | 11,000 | 12,650 (+15%) | 11,000 (+0%) |" in text
-    assert "best plan by the version in use would cost 60 sales a week" in text
+    text = said(budget_markdown(RECORD))
+    assert "brings 412 sales a week more (+1.2 %): that is what keeping the plan costs" in text
+    assert "no channel moved by more than 30 %" in text and "probability 94 %" in text
+    assert "| tv | 9,000 | 11,000 | 12,650 (+15 %) | 11,000 (+0 %) |" in text
+    assert "following the best split of the version in use costs 60 sales a week" in text
 
 
 def test_a_regret_within_its_error_is_called_none():
-    text = said(budget_lines(RECORD | {"regret_per_week": 20.0}))
-    assert "is clearly better" in text and "Keeping it costs" not in text
+    text = said(budget_markdown(RECORD | {"regret_per_week": 20.0}))
+    assert "is clearly better" in text and "keeping the plan costs" not in text
 
 
 def test_without_another_version_only_one_plan_is_told():
     channels = [{k: v for k, v in row.items() if k != "champion_best_spend"} for row in RECORD["channels"]]
-    text = said(budget_lines(RECORD | {"channels": channels}))
+    text = said(budget_markdown(RECORD | {"channels": channels}))
     assert "version in use" not in text
 
 
 def test_the_experiment_says_channel_length_cost_and_what_it_could_notice():
-    text = said(experiment_lines(RECORD))
+    text = said(budget_markdown(RECORD))
     assert "switch video off for 6 weeks; of all channels" in text
     assert "costs about 9,400 sales" in text and "saves 39,000 of spend" in text
-    assert "off by 0.11 or more, the test shows it in 4 cases of 5" in text
+    assert "differs from that by 0.11 or more, the test shows it with probability 80 %" in text
     assert "makes up for the test in 24 weeks" in text
 
 
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"suspected": 0.31}, "the alarm suspects it (probability 31%)"),
-        ({"geos_off": ["north", "west"]}, "switch video off in north, west and leave it on elsewhere for 6 weeks"),
-        ({"is_long_enough": False, "weeks": 12}, "even 12 weeks would show only a difference of 0.11"),
+        ({"suspected": 0.31}, "the alarm suspects it (probability 31 %)"),
+        ({"geos_off": ["north", "west"]}, "switch video off in north, west, leave it on elsewhere, for 6 weeks"),
+        ({"is_long_enough": False, "weeks": 12}, "even 12 weeks show only a difference of 0.11 or more"),
         ({"worth_per_week": 50.0}, "less in a year than the test costs"),
         ({"worth_per_week": 0.0}, "a check of the model, not an investment"),
     ],
 )
 def test_what_is_special_about_an_experiment_is_said(change, expected):
-    assert expected in said(experiment_lines(RECORD | {"experiment": TEST | change}))
+    assert expected in said(budget_markdown(RECORD | {"experiment": TEST | change}))
 
 
 def test_what_does_not_apply_says_why():
     none = {"status": "not applicable", "why": "the model has no channels"}
-    assert "the model has no channels" in said(budget_lines(none))
-    assert experiment_lines(none) == []
-    assert "none, no channel" in said(experiment_lines(RECORD | {"experiment": None}))
+    assert "the model has no channels" in said(budget_markdown(none))
+    assert "Experiment" not in said(budget_markdown(none))
+    assert "none: no channel" in said(budget_markdown(RECORD | {"experiment": None}))
 
 
 def test_amounts_read_like_amounts():

@@ -54,6 +54,35 @@ def evaluated(tmp_path_factory):
     return folder
 
 
+BUDGET = {
+    "status": "computed",
+    "source": "the last 13 weeks",
+    "target": "sales",
+    "max_change": 0.3,
+    "channels": [
+        {"channel": c, "spend": 5000.0, "best_spend": best, "champion_best_spend": 5000.0, "brings": 900.0}
+        for c, best in (("tv", 6000.0), ("search", 4000.0))
+    ],
+    "brought_per_week": 1800.0,
+    "chance_better": 0.9,
+    "regret_per_week": 77.0,
+    "regret_se": 2.0,
+    "regret_share": 0.04,
+    "perfect_information_per_week": 12.0,
+    "champion_plan_regret_per_week": 70.0,
+    "champion_plan_regret_share": 0.04,
+    "experiment": None,
+}
+
+
+def curves() -> pd.DataFrame:
+    factor = np.tile(np.linspace(0.0, 1.5, 16).round(1), 4)
+    rows = pd.DataFrame({"factor": factor, "spend": 5000.0 * factor, "mean": 900.0 * np.sqrt(factor)})
+    rows["version"] = np.repeat(["champion", "challenger"], 32)
+    rows["channel"] = np.tile(np.repeat(["tv", "search"], 16), 2)
+    return rows.assign(low_90=0.8 * rows["mean"], high_90=1.2 * rows["mean"])
+
+
 def rule(name: str, seen: float | None, *, fired: bool) -> dict:
     return {
         "name": name,
@@ -153,6 +182,8 @@ def whole_week(evaluated, **changes) -> WeekFiles:
         "reset_after": None,
         "events": events,
         "evaluated": evaluated,
+        "budget": BUDGET,
+        "curves": curves(),
         "slack": 0.5,
     }
     return WeekFiles(**(values | changes))
@@ -223,8 +254,8 @@ def test_the_same_week_gives_the_same_bytes(evaluated, page):
 
 
 def test_charts_are_drawn_for_scores_roas_contributions_fit_and_holdout(page):
-    assert page.count("<svg") == 5
-    for words in ("CUSUM of z", "a rule fires", "return on ad spend", "intercept", "ridge"):
+    assert page.count("<svg") == 6
+    for words in ("spend now", "CUSUM of z", "a rule fires", "return on ad spend", "intercept", "ridge"):
         assert words in page
     # Colours that turn round in dark mode are variables, not fixed.
     assert "var(--ink)" in page and "#1b1f24" not in page.split("</style>", 1)[1]
@@ -257,6 +288,20 @@ def test_a_review_shows_what_it_fitted_with_leads_and_roas(evaluated):
     assert "What the review fitted" not in week_report(week)
 
 
+def test_the_budget_tells_plans_regret_and_experiment_with_a_curve_per_channel(page, evaluated):
+    text = _Reader(page).text
+    for words in (
+        "brings 77 sales a week more",
+        "6,000 (+20 %)",
+        "best split by the version in use",
+        "Proposed: none",
+    ):
+        assert words in text
+    nothing = {"status": "not applicable", "why": "the model has no channels"}
+    text = _Reader(week_report(whole_week(evaluated, budget=nothing, curves=curves().iloc[:0]))).text
+    assert "Not applicable: the model has no channels." in text and "spend now" not in text
+
+
 def test_a_quarantined_week_says_what_is_missing_and_why(tmp_path):
     decision = {"decision": "quarantine", "reasons": ["1 fault"], "rules": [], "requested_now": False}
     validation = whole_week(tmp_path).validation | {"status": "quarantined", "faults": [FAULT], "warnings": []}
@@ -274,9 +319,9 @@ def test_a_quiet_week_shows_no_challenger_though_the_last_one_left_its_files(eva
 
 
 def test_a_week_without_anything_still_makes_a_page(tmp_path):
-    nothing = ("decision", "verdict", "validation", "diff", "evidence", "drift", "champion", "evaluation")
+    nothing = ("decision", "verdict", "validation", "diff", "evidence", "drift", "champion", "evaluation", "budget")
     page = week_report(whole_week(tmp_path, scores=[], events=[], **dict.fromkeys(nothing)))
-    assert page.count('class="absent"') == 8
+    assert page.count('class="absent"') == 9
 
 
 def test_two_geos_get_a_panel_each(evaluated):

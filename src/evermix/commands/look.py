@@ -33,6 +33,14 @@ def evidence(args: argparse.Namespace) -> None:
     out.show(args, {name: about._asdict() for name, about in EVIDENCE.items()}, out.evidence_text)
 
 
+def plan(args: argparse.Namespace) -> None:
+    """Show what the present plan costs, and what to test."""
+    from evermix.stages.budget import plan as verb
+
+    env, params, _ = models_of(args)
+    out.show(args, verb(env, params.model(args.model), args.model), out.plan_text)
+
+
 def status(args: argparse.Namespace) -> None:
     """Show where the models stand."""
     from evermix.stages.status import status as verb

@@ -1,8 +1,9 @@
-"""What a budget review means, in the words of those who spend the money.  Pure: a record in, lines of Markdown out."""
+"""What a budget review means, in the words of those who spend the money.  Pure: a record in, sentences out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from evermix.core.experiment import USED_WEEKS
@@ -11,52 +12,67 @@ from evermix.core.experiment import USED_WEEKS
 _CLEAR_ERRORS = 2.0
 
 
-def budget_lines(record: Mapping[str, Any]) -> list[str]:
-    """Return what keeping the plan costs, the best allowed plan as a table, and what not knowing costs, as Markdown.
+@dataclass(frozen=True)
+class BudgetWords:
+    """A budget review in words.
 
-    Parameters
+    Attributes
     ----------
-    record : mapping
-        Of ``evermix.core.budget.BudgetReview``.
+    summary : str
+        The plan, and what keeping it costs.
+    head, rows : list
+        The plans channel by channel, as a table of texts; no rows where the review does not apply.
+    notes : list of str
+        What else the numbers mean.
+    experiment : str
+        Which channel to switch off and why; empty where the review does not apply.
+    points : list of str
+        What the experiment costs, shows and pays.
     """
+
+    summary: str
+    head: list[str]
+    rows: list[list[str]]
+    notes: list[str]
+    experiment: str
+    points: list[str]
+
+
+def budget_words(record: Mapping[str, Any]) -> BudgetWords:
+    """Return the record of a ``BudgetReview`` in words."""
     if record["status"] != "computed":
-        return [f"**Budget**: not applicable, {record['why']}.", ""]
+        return BudgetWords(f"Not applicable: {record['why']}.", [], [], [], "", [])
     target, total = record["target"], sum(row["spend"] for row in record["channels"])
-    return [
-        f"**Budget**: the plan is {record['source']}, {amount(total)} of spend a week, which brings about "
-        f"{amount(record['brought_per_week'])} {target} a week. {_keeping(record)}",
-        "",
-        *_plan_table(record),
-        "Nobody knows the channels' effects exactly; knowing them would be worth about "
-        f"{amount(record['perfect_information_per_week'])} {target} a week more. "
-        "No experiment is worth more than that.",
-        "",
-    ]
-
-
-def experiment_lines(record: Mapping[str, Any]) -> list[str]:
-    """Return which channel to switch off, for how long, what it costs and what it could notice, as Markdown."""
-    if record["status"] != "computed":
-        return []
-    test = record["experiment"]
-    if test is None:
-        return ["**Suggested experiment**: none, no channel can be switched off.", ""]
-    target, channel = record["target"], test["channel"]
-    where = f" in {', '.join(test['geos_off'])} and leave it on elsewhere" if test["geos_off"] else ""
-    why = (
-        f"the alarm suspects it (probability {test['suspected']:.0%})"
-        if test["suspected"] is not None
-        else "of all channels its effect is the one most worth knowing"
+    plan = (
+        f"If spend goes on as in {record['source']} ({amount(total)} a week), media bring about "
+        f"{amount(record['brought_per_week'])} {target} a week."
     )
-    return [
-        f"**Suggested experiment**: switch {channel} off{where} for {test['weeks']} weeks; {why}.",
-        "",
-        f"- It costs about {amount(test['lost'])} {target} in all, the weeks in which the effect fades and returns "
-        f"included, and saves {amount(test['saved'])} of spend.",
-        f"- The model says that one unit of that spend brings {amount(test['roas'])} {target}. {_notices(test)}",
-        f"- {_pays(test, target)}",
-        "",
+    head, rows = _plans(record)
+    notes = [
+        "The model is not certain of what the channels do. Certainty would be worth another "
+        f"{amount(record['perfect_information_per_week'])} {target} a week; no experiment is worth more than that."
     ]
+    if "champion_best_spend" in record["channels"][0]:
+        cost = amount(max(0.0, record["champion_plan_regret_per_week"]))
+        told = (
+            f"If the new version is right, following the best split of the version in use costs {cost} {target} a week."
+        )
+        notes.insert(0, told)
+    test = record["experiment"]
+    return BudgetWords(f"{plan} {_keeping(record)}", head, rows, notes, _proposal(test), _points(test, target))
+
+
+def budget_markdown(record: Mapping[str, Any]) -> list[str]:
+    """Return a budget review as lines of Markdown."""
+    words = budget_words(record)
+    lines = [f"**Budget**: {words.summary}", ""]
+    if words.rows:
+        lines += [f"| {' | '.join(words.head)} |", f"|{' --- |' * len(words.head)}"]
+        lines += [*(f"| {' | '.join(row)} |" for row in words.rows), ""]
+    lines += [line for note in words.notes for line in (note, "")]
+    if words.experiment:
+        lines += [f"**Experiment**: {words.experiment}", "", *(f"- {point}" for point in words.points), ""]
+    return lines
 
 
 def amount(value: float) -> str:
@@ -64,55 +80,74 @@ def amount(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
+def percent(share: float, digits: int = 0) -> str:
+    """Return a share in percent."""
+    return f"{100 * share:.{digits}f} %"
+
+
 def _keeping(record: Mapping[str, Any]) -> str:
     regret, error, target = record["regret_per_week"], record["regret_se"], record["target"]
-    allowed = f"the same total with no channel moved by more than {record['max_change']:.0%}"
+    same = f"the same money, with no channel moved by more than {percent(record['max_change'])}"
     if regret <= _CLEAR_ERRORS * error:
-        return f"No plan of {allowed} is clearly better."
-    share = f" ({record['regret_share']:.1%} more)" if record["regret_share"] is not None else ""
+        return f"No other split of {same}, is clearly better."
+    share = f" (+{percent(record['regret_share'], 1)})" if record["regret_share"] is not None else ""
     return (
-        f"Keeping it costs {amount(regret)} {target} a week{share}, against the best plan of {allowed}; "
-        f"that the best one is better has probability {record['chance_better']:.0%}."
+        f"The best split of {same}, brings {amount(regret)} {target} a week more{share}: that is what keeping the plan "
+        f"costs. The best split is the better one with probability {percent(record['chance_better'])}."
     )
 
 
-def _plan_table(record: Mapping[str, Any]) -> list[str]:
-    judged = "champion_best_spend" in record["channels"][0]
-    head = ["channel", f"brings a week, {record['target']}", "spend a week now", "best plan"]
-    head += ["best plan by the version in use"] if judged else []
-    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
-    for row in record["channels"]:
-        names = ("best_spend", "champion_best_spend") if judged else ("best_spend",)
-        cells = [row["channel"], amount(row["brings"]), amount(row["spend"])]
-        cells += [_moved(row["spend"], row[name]) for name in names]
-        lines.append(f"| {' | '.join(cells)} |")
-    lines.append("")
-    if judged:
-        cost = amount(max(0.0, record["champion_plan_regret_per_week"]))
-        told = f"{cost} {record['target']} a week, if the new version is right."
-        lines += [f"The best plan by the version in use would cost {told}", ""]
-    return lines
+def _plans(record: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    plans = {"best_spend": "best split", "champion_best_spend": "best split by the version in use"}
+    told = [name for name in plans if name in record["channels"][0]]
+    head = ["channel", f"brings a week ({record['target']})", "spend a week now", *(plans[name] for name in told)]
+    rows = [
+        [row["channel"], amount(row["brings"]), amount(row["spend"]), *(_moved(row["spend"], row[n]) for n in told)]
+        for row in record["channels"]
+    ]
+    return head, rows
 
 
 def _moved(spend: float, best: float) -> str:
-    return f"{amount(best)} ({best / spend - 1.0:+.0%})" if spend > 0 else amount(best)
+    return f"{amount(best)} ({100 * (best / spend - 1.0):+.0f} %)" if spend > 0 else amount(best)
 
 
-def _notices(test: Mapping[str, Any]) -> str:
-    difference = amount(abs(test["detectable_roas"]))
-    if test["is_long_enough"]:
-        return f"If it is off by {difference} or more, the test shows it in 4 cases of 5 (and is wrong in 1 of 20)."
-    return (
-        f"The channel is small beside the noise: even {test['weeks']} weeks would show only a difference of "
-        f"{difference} or more in 4 cases of 5 (and be wrong in 1 of 20)."
+def _proposal(test: Mapping[str, Any] | None) -> str:
+    if test is None:
+        return "none: no channel can be switched off."
+    where = f" in {', '.join(test['geos_off'])}, leave it on elsewhere," if test["geos_off"] else ""
+    why = (
+        f"the alarm suspects it (probability {percent(test['suspected'])})"
+        if test["suspected"] is not None
+        else "of all channels its effect is the one most worth knowing"
     )
+    return f"switch {test['channel']} off{where} for {test['weeks']} weeks; {why}."
+
+
+def _points(test: Mapping[str, Any] | None, target: str) -> list[str]:
+    if test is None:
+        return []
+    return [
+        f"It costs about {amount(test['lost'])} {target} in all, counted until the effect is back, "
+        f"and saves {amount(test['saved'])} of spend.",
+        f"The model says that each unit of that spend brings {amount(test['roas'])} {target}. {_shows(test)}",
+        _pays(test, target),
+    ]
+
+
+def _shows(test: Mapping[str, Any]) -> str:
+    difference = f"{amount(abs(test['detectable_roas']))} or more"
+    odds = "with probability 80 %, and finds one that is not there with 5 %"
+    if test["is_long_enough"]:
+        return f"If the truth differs from that by {difference}, the test shows it {odds}."
+    return f"It is small beside the noise: even {test['weeks']} weeks show only a difference of {difference} {odds}."
 
 
 def _pays(test: Mapping[str, Any], target: str) -> str:
     worth = test["worth_per_week"]
     if worth * USED_WEEKS <= 0.005 * abs(test["lost"]):
         return "It would hardly change the plan: it is a check of the model, not an investment."
-    plan = f"The better plan that follows is worth about {amount(worth)} {target} a week"
+    plan = f"What it teaches is worth about {amount(worth)} {target} a week, by a better split"
     if test["lost"] > worth * USED_WEEKS:
-        return f"{plan}: less in a year than the test costs, unless the spend that is saved makes up for it."
-    return f"{plan}, which makes up for the test in {max(1.0, test['lost'] / worth):.0f} weeks."
+        return f"{plan}: less in a year than the test costs, so it pays only if the spend that is saved counts as well."
+    return f"{plan}: it makes up for the test in {max(1.0, test['lost'] / worth):.0f} weeks."

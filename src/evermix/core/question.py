@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from evermix.core.budget_words import budget_markdown
 from evermix.core.contest_words import contest_lines
 from evermix.core.outcomes import rules_of
 
@@ -19,8 +20,9 @@ def question_markdown(
     Parameters
     ----------
     question : mapping
-        ``version, as_of, decision, verdict, promotable, reasons, champion`` and, as `shown_of` keeps them, ``roas`` and
-        ``coverage`` (a question of an earlier version has neither) and, of a review that an alarm opened, ``contest``.
+        ``version, as_of, decision, verdict, promotable, reasons, champion`` and, as `shown_of` keeps them, ``roas``,
+        ``coverage`` and ``budget`` (a question of an earlier version has none of them) and, of a review that an alarm
+        opened, ``contest``.
     decision, verdict : mapping
         The ledger's events of that week; empty ones leave their tables out.
     """
@@ -35,6 +37,7 @@ def question_markdown(
         "",
     ]
     lines += [*_roas_lines(question.get("roas", [])), *_coverage_lines(question.get("coverage", {}))]
+    lines += budget_markdown(question["budget"]) if question.get("budget") else []
     lines += contest_lines(question["contest"]) if "contest" in question else []
     fired = [rule for rule in rules_of(decision) if rule.fired] if decision else []
     if fired:
@@ -52,11 +55,11 @@ def question_markdown(
 
 
 def shown_of(evaluation: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a question keeps of the challenger's evaluation: ROAS of both, training coverage, contest."""
+    """Return what a question keeps of the challenger's evaluation: ROAS, training coverage, budget, contest."""
     values = evaluation.get("values", {})
     coverage = {level: values[f"coverage_{level}"] for level in ("50", "90") if f"coverage_{level}" in values}
-    contest = {"contest": evaluation["contest"]} if "contest" in evaluation else {}
-    return {"roas": list(evaluation.get("roas", [])), "coverage": coverage, **contest}
+    kept = {name: evaluation[name] for name in ("budget", "contest") if name in evaluation}
+    return {"roas": list(evaluation.get("roas", [])), "coverage": coverage, **kept}
 
 
 def _roas_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -19,6 +19,7 @@ from evermix.engines.reports import WEEKS_SHOWN, WeekFiles, evidently_report, we
 from evermix.engines.store import Store, read_json, write_text
 from evermix.errors import ConfigError, StoreError
 from evermix.records import Score
+from evermix.stages.budget import review_live
 from evermix.stages.quality import points_to_draw
 from evermix.stages.week import Loop
 
@@ -56,6 +57,7 @@ def _read(store: Store, params: ModelParams) -> WeekFiles:
     about = read_json(store.week)
     log = _json(store.live / "prequential.json") or {"rows": [], "reset_after": None}
     book = store.live / "ledger.jsonl"
+    budget, curves = _budget(store, params)
     return WeekFiles(
         model=store.model,
         as_of=about["as_of"],
@@ -72,9 +74,22 @@ def _read(store: Store, params: ModelParams) -> WeekFiles:
         reset_after=log["reset_after"],
         events=ledger.from_lines(book.read_text(encoding="utf-8")) if book.is_file() else [],
         evaluated=store.evaluated,
+        budget=budget,
+        curves=curves,
         slack=params.monitor.cusum_slack,
         quality=points_to_draw(store, params, WEEKS_SHOWN),
     )
+
+
+def _budget(store: Store, params: ModelParams) -> tuple[dict[str, Any] | None, pd.DataFrame | None]:
+    """Return the budget and its curves: by this week's fit where there is one, else by the champion."""
+    decision, curves = _json(store.decision), store.evaluated / "curves.csv"
+    if decision and decision["requested_now"] and curves.is_file():
+        return read_json(store.evaluated / "evaluation.json")["budget"], pd.read_csv(curves)
+    if not (store.live / "champion.json").is_file():
+        return None, None
+    review = review_live(store, params)
+    return review.record, review.curves
 
 
 def _evidently(store: Store, params: ModelParams, week: WeekFiles, folder: Path) -> Path | None:

@@ -78,6 +78,18 @@ def new_figure(
     return figure, [axis[0] for axis in axes]
 
 
+def new_grid(panels: int, across: int, height_in: float) -> tuple[Figure, list[Axes]]:
+    """Return a figure of the common width with so many panels, side by side in rows of ``across``."""
+    from matplotlib.figure import Figure
+
+    down = -(-panels // across)
+    figure = Figure(figsize=(WIDTH_IN, 0.4 + height_in * down), layout="constrained")
+    axes = list(figure.subplots(down, across, squeeze=False).ravel())
+    for axis in axes[panels:]:
+        axis.remove()
+    return figure, axes[:panels]
+
+
 def to_svg(figure: Figure, salt: str) -> str:
     """Return a figure as inline SVG whose ids follow from ``salt`` and content alone."""
     import matplotlib

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from evermix.core import contest_words as words
+from evermix.core.budget_words import budget_words
 from evermix.core.outcomes import TELL, rules_of
 from evermix.core.prequential import log_table
 from evermix.core.rule_costs import rule_costs
 from evermix.engines.reports import figures as fig
-from evermix.engines.reports.plots import evaluation_figures, prequential_plot
+from evermix.engines.reports.plots import curves_plot, evaluation_figures, prequential_plot
 from evermix.engines.reports.quality_plot import quality_plot
 from evermix.records import QualityPoint, RuleCost, Score
 
@@ -52,6 +55,10 @@ class WeekFiles:
         The ledger, oldest first.
     evaluated : Path
         The folder of the evaluation's tables.
+    budget : dict | None
+        The present plan, by this week's fit or else by the champion; None before there is a version.
+    curves : DataFrame | None
+        Its response curves.
     slack : float
         k of the CUSUM of z, from params.
     quality : list
@@ -73,6 +80,8 @@ class WeekFiles:
     reset_after: str | None
     events: Sequence[Mapping[str, Any]]
     evaluated: Path
+    budget: Mapping[str, Any] | None
+    curves: pd.DataFrame | None
     slack: float
     quality: Sequence[QualityPoint] = ()
 
@@ -91,6 +100,7 @@ class WeekFiles:
             "scores": self.scores or stopped or unscored,
             "drift": drift.get("columns") or stopped or f"Input drift has no answer: {drift.get('status', 'no file')}.",
             "challenger": stopped or "No new fit was made this week.",
+            "budget": self.budget or "No version is in use yet that could say what the channels bring.",
             "ledger": self.events or "The ledger has no event yet.",
         }
         if decided and decided["requested_now"] and self.verdict and not stopped:
@@ -135,6 +145,7 @@ def week_report(week: WeekFiles, evidently: str | None = None) -> str:
         metrics=_metrics(week),
         charts=_charts(week),
         outside=_outside(week),
+        budget=budget_words(week.budget) if week.budget else None,
         cells_shown=CELLS_SHOWN,
         describe=describe_event,
     )
@@ -262,4 +273,6 @@ def _charts(week: WeekFiles) -> dict[str, str]:
             drawn["prequential"] = prequential_plot(log, _cusum_limit(week))
         if week.quality and (plot := quality_plot(week.quality)) is not None:
             drawn["quality"] = plot
+        if week.budget and week.curves is not None and not week.curves.empty:
+            drawn["curves"] = curves_plot(week.curves)
         return {name: Markup(fig.to_svg(figure, name)) for name, figure in drawn.items()}

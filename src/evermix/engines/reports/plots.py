@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 GEOS_SHOWN = 6
 WEEKS_SHOWN = 52
 COMPONENTS_SHOWN = 9
+CURVES_ACROSS = 3
 BASELINES = ("seasonal_naive", "ridge")
 
 
@@ -111,6 +112,34 @@ def roas_plot(roas: Sequence[Mapping[str, Any]]) -> Figure:
     axis.set_xlim(left=min(0.0, float(table["low"].min())))
     axis.set_xlabel("return on ad spend: target per unit of spend, 90 % intervals")
     fig.legend_above(axis, 2)
+    return figure
+
+
+def curves_plot(rows: pd.DataFrame) -> Figure:
+    """Return what each channel brings by weekly spend, with 90 % interval; the present spend is a dotted line.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        ``version, channel, factor, spend, mean, low_90, high_90``; champion beside challenger where there are both.
+    """
+    channels = list(rows["channel"].unique())
+    figure, axes = fig.new_grid(len(channels), CURVES_ACROSS, 2.3)
+    both = set(rows["version"]) == {"champion", "challenger"}
+    for axis, channel in zip(axes, channels, strict=False):
+        of_channel = rows[rows["channel"] == channel]
+        for version, part in of_channel.groupby("version", sort=True):
+            colour = fig.MUTED if both and version == "champion" else fig.BLUE
+            axis.fill_between(part["spend"], part["low_90"], part["high_90"], color=colour, alpha=0.16, lw=0)
+            axis.plot(part["spend"], part["mean"], color=colour, lw=1.6, label=str(version))
+        now = float(of_channel.loc[of_channel["factor"] == 1.0, "spend"].iloc[0])
+        axis.axvline(now, color=fig.AMBER, lw=1.2, ls=":", label="spend now")
+        axis.set_title(str(channel))
+        axis.set_xlabel("spend a week")
+        fig.number_axis(axis)
+        axis.xaxis.set_major_formatter(lambda value, _: fig.short_number(value))
+    axes[0].set_ylabel("brings a week, target units")
+    axes[0].legend(loc="upper left")
     return figure
 
 
