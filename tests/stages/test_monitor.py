@@ -47,7 +47,7 @@ def test_quiet_week_fires_no_shipped_rule(store):
     assert seen["structure.channels_changed"] == 0 and seen["structure.spec_changed"] is False
     assert seen["restatement.cells"] == 0 and seen["calendar.weeks_since_fit"] == 1 and seen["drift.calls"] == 0
     named = {rule.evidence for rule in make_params().rules if not rule.evidence.startswith("request.")}
-    assert named <= set(seen) and None not in seen.values()
+    assert named <= set(seen) and {name for name in seen if seen[name] is None} == {"alarm.geo"}
 
 
 def test_scores_are_calibrated_under_the_truth(store):
@@ -98,6 +98,28 @@ def test_lasting_shift_drives_the_cusum_over_its_limit(store):
     write_champion(store)
     monitor.run(store, make_params())
     assert values(store)["surprise.cusum"] > 5
+
+
+def test_a_lasting_shift_is_an_alarm_that_says_since_when_and_what(store):
+    panel = make_panel(FITTED_WEEKS + 14)
+    panel.loc[FITTED_WEEKS + 4 :, "target"] += 1.5 * 20
+    write_week(store, panel, make_panel(FITTED_WEEKS))
+    write_champion(store)
+    monitor.run(store, make_params())
+    (rule,) = [rule for rule in make_params().rules if rule.evidence == "alarm.e_detector"]
+    assert values(store)["alarm.e_detector"] > rule.value
+    report = read_json(store.monitored / "alarm.json")
+    assert report["weeks"] == 14
+    assert report["change_point"]["low"] <= week_of(FITTED_WEEKS + 5) <= report["change_point"]["high"]
+    assert report["suspects"][0]["name"] == "level" and report["suspects"][0]["size"] > 0
+
+
+def test_a_champion_that_cannot_be_asked_leaves_the_alarm_missing(store):
+    quiet_week(store)
+    (store.before / "base_panel.parquet").unlink()
+    monitor.run(store, make_params())
+    assert values(store)["alarm.e_detector"] is None
+    assert "refit" in read_json(store.monitored / "evidence.json")["notes"]["alarm.e_detector"]
 
 
 def test_restated_past_is_measured_in_noise_sd_and_in_shares(store):

@@ -51,6 +51,11 @@ EVIDENCE: dict[str, Evidence] = {
     "surprise.max_abs_z": Evidence("sd", "largest |z| among the weeks scored now"),
     "surprise.cusum": Evidence("sd", "two-sided CUSUM of z since the last reset", "alarm"),
     "surprise.weeks_scored": Evidence("weeks", "weeks scored now"),
+    "alarm.e_detector": Evidence("weeks", "e-detector that something has changed since the last reset", "alarm"),
+    "alarm.level": Evidence("weeks", "its part for the level of the target", "alarm"),
+    "alarm.geo": Evidence("weeks", "its part for the level in one geo; missing where there is one only", "alarm"),
+    "alarm.channel": Evidence("weeks", "its part for one channel's effect; missing without channels", "alarm"),
+    "alarm.noise": Evidence("weeks", "its part for the spread of the noise", "alarm"),
     "update.khat": Evidence(
         "shape", "k-hat of the weights that update the champion's fit; over 0.7 they mislead", "state"
     ),

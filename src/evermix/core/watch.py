@@ -18,7 +18,7 @@ from evermix.core.alarms import (
     weigh_evidence,
 )
 from evermix.core.predictive import Predictive
-from evermix.core.prequential import weekly_z
+from evermix.core.prequential import one_step, weekly_z
 from evermix.records import Score
 
 Floats = NDArray[np.float64]
@@ -50,7 +50,7 @@ def watched_rows(log: Sequence[Score], panel: pd.DataFrame, reset_after: str | N
     """Return what is watched of a panel, by the log with the newest scores in it."""
     z = weekly_z(log, reset_after)
     place = {week: i for i, (_, week) in enumerate(z.index)}
-    scored = {(row.week, row.geo) for row in log}
+    scored = {(row.week, row.geo) for row in one_step(log)}
     keys = list(zip(panel["week"].dt.strftime("%Y-%m-%d"), panel["geo"].astype(str), strict=True))
     known = np.isfinite(panel["target"].to_numpy(float))
     rows = np.array([key in scored and key[0] in place for key in keys], dtype=bool) & known

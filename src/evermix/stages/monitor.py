@@ -18,13 +18,15 @@ from evermix.stages.decide import read_champion
 from evermix.stages.horizons import score_horizons
 from evermix.stages.posterior import Posterior, load_live
 from evermix.stages.reweighing import observe_update, write_update
+from evermix.stages.watching import observe_alarms
 
 
 def run(store: Store, params: ModelParams) -> dict[str, Any]:
     """Write ``evidence.json``, ``scores.json`` (new rows), ``drift.json``, ``prequential.csv`` and flat metrics.
 
-    Of an accepted week also ``posterior.json``, what the posterior of today says of the last year, and where it is an
-    update of the champion's fit, ``update.json`` and ``weights.npy``, from which closing may make a version.
+    Of an accepted week also ``alarm.json``, what points to a change and since when, and ``posterior.json``, what the
+    posterior of today says of the last year; where it is an update of the champion's fit, ``update.json`` and
+    ``weights.npy``, from which closing may make a version.
     The prequential log is read from before the week (``{"rows", "reset_after"}``); only closing writes it.
     """
     report = ValidationReport.model_validate(read_json(store.validated / "report.json"))
@@ -39,6 +41,9 @@ def run(store: Store, params: ModelParams) -> dict[str, Any]:
             update = observe_update(live, facts, params)
             seen = observe_week(facts, params, _predictor(live, params.monitor.draws))
             add_evidence(seen.evidence, update.values, update.notes)
+            alarms = observe_alarms(live, facts, update, seen.scores, params)
+            add_evidence(seen.evidence, alarms.values, alarms.notes)
+            write_json(draft / "alarm.json", alarms.report)
             long, notes = score_horizons(store.before, facts, params.monitor.seed)
             add_evidence(seen.evidence, {}, notes)
             seen = replace(seen, scores=[*seen.scores, *long])
