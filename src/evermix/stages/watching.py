@@ -82,7 +82,7 @@ def _channel_means(
     """Return what each channel adds to each row that counts, shape (row, channel), and the channels."""
     channels = [str(name) for name in parts["component"].to_numpy() if str(name) in columns["channels"]]
     mean = parts.sel(component=channels).mean("draw").transpose("week", "geo", "component").to_numpy()
-    return mean.reshape(-1, len(channels))[rows], channels
+    return mean.reshape(len(rows), len(channels))[rows], channels
 
 
 def _words(report: AlarmReport) -> str:
