@@ -254,7 +254,9 @@ def test_a_history_without_the_panel_of_its_fit_says_that_a_refit_is_needed(stor
     (store.before / "base_panel.parquet").unlink()
     monitor.run(store, make_params())
     seen = values(store)
-    assert {name for name in seen if seen[name] is None} == {name for name in seen if name.startswith("update.")}
+    assert {name for name in seen if seen[name] is None} == {
+        name for name in seen if name.startswith(("update.", "alarm."))
+    }
     assert "refit" in read_json(store.monitored / "evidence.json")["notes"]["update.khat"]
     assert not (store.monitored / "weights.npy").exists()
 
