@@ -132,19 +132,28 @@ def test_one_geo_that_moved_is_named_whatever_the_order_of_rows():
     assert orders[0].e_detector == pytest.approx(orders[1].e_detector)
 
 
-def test_draws_and_their_gaussian_say_the_same():
-    rng = np.random.default_rng(11)
-    root = rng.standard_normal((6, 6)) / 5
-    draws = rng.standard_normal((20000, 6)) @ root.T + np.arange(6) / 6
-    weights = np.full(20000, 1 / 20000)
-    mean, covariance = alarms.residual_moments(draws, weights)
-    assert mean == pytest.approx(np.arange(6) / 6, abs=0.02)
-    assert covariance == pytest.approx(root @ root.T, abs=0.02)
-
-
-def test_weights_count_in_the_moments_of_draws():
-    mean, covariance = alarms.residual_moments(np.array([[0.0], [1.0], [4.0]]), np.array([0.5, 0.5, 0.0]))
+def test_moments_of_draws_that_saw_all_rows_are_those_of_the_draws():
+    mean, covariance = alarms.residual_moments(np.array([[0.0], [1.0]]), np.array([False]))
     assert (mean.tolist(), covariance.tolist()) == ([0.5], [[0.25]])
+
+
+def test_one_unseen_row_is_the_textbook_update_of_a_normal_mean():
+    # Prior variance 1 of the mean and noise variance 1: half of the surprise is learned, half of the variance left.
+    draws = np.array([[3.0], [1.0]])
+    mean, covariance = alarms.residual_moments(draws, np.array([True]))
+    assert (mean.tolist(), covariance.tolist()) == ([1.0], [[0.5]])
+
+
+def test_draws_of_an_earlier_fit_say_what_a_fit_of_all_rows_says():
+    design, y, before = gaussian_model(4)
+    rng = np.random.default_rng(17)
+    early, spread = posterior(design[:before], y[:before])
+    draws = rng.multivariate_normal(early, spread, 40000)
+    late = design[before:]
+    found = alarms.residual_moments(y[before:] - draws @ late.T, np.ones(len(late), bool))
+    whole, left = posterior(design, y)
+    assert found[0] == pytest.approx(y[before:] - late @ whole, abs=0.02)
+    assert found[1] == pytest.approx(late @ left @ late.T, abs=0.01)
 
 
 def test_quiet_years_pass_a_threshold_no_more_often_than_the_bound_says():

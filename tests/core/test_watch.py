@@ -51,7 +51,7 @@ def test_geos_of_one_week_arrive_together():
     watched = watched_rows(log, table, None)
     assert watched.arrival.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
     predictive = Predictive(np.zeros((10, 8)), np.ones((10, 8)))
-    report = judge_watched(watched, table, predictive, np.zeros((8, 1)), ["tv"])
+    report = judge_watched(watched, np.zeros(8, bool), table, predictive, np.zeros((8, 1)), ["tv"])
     assert set(report.families) == {"level", "geo", "noise"}
     assert report.weeks == 4
 
@@ -60,13 +60,29 @@ def test_a_target_above_every_prediction_is_laid_to_the_level():
     log = [score(week, 1.5) for week in WEEKS]
     table = panel(target=11.5)
     predictive = Predictive(np.full((10, 4), 10.0), np.ones((10, 4)))
-    report = judge_watched(watched_rows(log, table, None), table, predictive, np.zeros((4, 1)), ["tv"])
+    report = judge_watched(
+        watched_rows(log, table, None), np.zeros(4, bool), table, predictive, np.zeros((4, 1)), ["tv"]
+    )
     # 4 weeks of 1.5 sd: the ratio from the first week on is exp(0.9 * 6 - 0.81 * 4 / 2) for the size 0.9.
     assert report.families["level"] > np.exp(5.4 - 1.62) / 2
     assert (report.suspects[0].name, report.suspects[0].size) == ("level", 0.9)
 
 
 def test_nothing_scored_yet_is_no_evidence():
-    predictive = Predictive(np.zeros((10, 0)), np.ones((10, 0)))
-    report = judge_watched(watched_rows([], panel(), None), panel(), predictive, np.zeros((0, 1)), ["tv"])
+    predictive = Predictive(np.zeros((10, 4)), np.ones((10, 4)))
+    watched = watched_rows([], panel(), None)
+    report = judge_watched(watched, np.ones(4, bool), panel(), predictive, np.zeros((4, 1)), ["tv"])
     assert report.e_detector == 0.0
+
+
+def test_weeks_before_the_reset_teach_the_model_and_are_not_watched():
+    table = panel(target=11.5)
+    log = [score(week, 1.5) for week in WEEKS]
+    # The level is not known to 3 sd: two weeks before the reset tell it, so that the next two are no surprise.
+    level = np.linspace(-3.0, 3.0, 201)[:, None]
+    predictive = Predictive(np.broadcast_to(10.0 + level, (201, 4)), np.ones((201, 4)))
+    watched = watched_rows(log, table, WEEKS[1])
+    learned = judge_watched(watched, np.ones(4, bool), table, predictive, np.zeros((4, 1)), ["tv"])
+    unlearned = judge_watched(watched, np.zeros(4, bool), table, predictive, np.zeros((4, 1)), ["tv"])
+    assert learned.weeks == 2
+    assert learned.families["level"] < 1.5 < unlearned.families["level"]

@@ -144,19 +144,29 @@ def channel_patterns(contributions: Floats, noise_sd: Floats, channels: Sequence
     return [Pattern("channel", name, shifts[:, i]) for i, name in enumerate(channels) if np.any(shifts[:, i] != 0.0)]
 
 
-def residual_moments(residuals: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """Return posterior mean (row,) and covariance (row, row) of residuals in noise sd.
+def residual_moments(residuals: Floats, unseen: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Return mean (row,) and covariance (row, row) of residuals in noise sd, given all rows.
+
+    The draws of a fit know nothing of the rows that came after it.  Taken as normal, they are conditioned on them: with
+    m and V over the draws, N the unseen rows and K = V[:, N] (V[N, N] + I)^-1, the mean is m - K m[N], the covariance
+    V - K V[N, :] (the update of a Gaussian state; Kalman 1960).  Weights by importance would say the same as long as
+    they hold, but give out just when something has changed.
 
     Parameters
     ----------
     residuals : ndarray, shape (draw, row)
-        Observed less mean, in noise sd.
-    weights : ndarray, shape (draw,)
-        Normalised weights of the draws.
+        Observed less mean, in noise sd, by draws of the fit that count alike.
+    unseen : ndarray of bool, shape (row,)
+        Which rows the fit did not see.
     """
-    mean = weights @ residuals
+    mean = residuals.mean(axis=0)
     centred = residuals - mean
-    return mean, centred.T @ (weights[:, None] * centred)
+    covariance = centred.T @ centred / len(residuals)
+    if not unseen.any():
+        return mean, covariance
+    among = covariance[np.ix_(unseen, unseen)] + np.eye(int(unseen.sum()))
+    gain = np.linalg.solve(among, covariance[unseen]).T
+    return mean - gain @ mean[unseen], covariance - gain @ covariance[unseen]
 
 
 def pattern_moments(mean: Floats, covariance: Floats, shift: Floats, arrival: NDArray[np.int64]) -> Moments:

@@ -1,4 +1,4 @@
-"""The weeks that the alarms watch: those scored since the last reset, as the posterior of today sees them."""
+"""The weeks that the alarms watch: those scored since the last reset, as the model sees them today."""
 
 from __future__ import annotations
 
@@ -63,22 +63,33 @@ def watched_rows(log: Sequence[Score], panel: pd.DataFrame, reset_after: str | N
 
 
 def judge_watched(
-    watched: Watched, panel: pd.DataFrame, predictive: Predictive, contributions: Floats, channels: Sequence[str]
+    watched: Watched,
+    unseen: NDArray[np.bool_],
+    panel: pd.DataFrame,
+    predictive: Predictive,
+    contributions: Floats,
+    channels: Sequence[str],
 ) -> AlarmReport:
     """Return the evidence of the weeks watched against "nothing has changed".
 
     Parameters
     ----------
+    unseen : ndarray of bool, shape (row of the panel,)
+        Rows with a target that the fit behind the draws did not see.
     predictive : Predictive
-        Of the rows that count, shapes (draw, row), by the posterior of today.
-    contributions : ndarray, shape (row, channel)
-        Posterior mean of what each channel adds to these rows, target units.
+        Of every row of the panel, shapes (draw, row), by draws of the fit.
+    contributions : ndarray, shape (row of the panel, channel)
+        Posterior mean of what each channel adds, target units.
     """
     if not watched.rows.any():
         return weigh_evidence([], [], [], np.zeros(0))
-    rows = panel[watched.rows]
-    noise_sd = predictive.weights @ predictive.sd
-    patterns = level_patterns([str(geo) for geo in rows["geo"]]) + channel_patterns(contributions, noise_sd, channels)
-    mean, covariance = residual_moments(predictive.residuals(rows["target"].to_numpy(float)), predictive.weights)
+    known = watched.rows | unseen
+    among = watched.rows[known]
+    noise_sd = predictive.sd.mean(axis=0)[watched.rows]
+    patterns = level_patterns([str(geo) for geo in panel["geo"][watched.rows]])
+    patterns += channel_patterns(contributions[watched.rows], noise_sd, channels)
+    residuals = predictive.rows(known).residuals(panel["target"].to_numpy(float)[known])
+    mean, covariance = residual_moments(residuals, unseen[known])
+    mean, covariance = mean[among], covariance[np.ix_(among, among)]
     found = [pattern_moments(mean, covariance, pattern.shift, watched.arrival) for pattern in patterns]
     return weigh_evidence(watched.weeks, patterns, found, watched.z)

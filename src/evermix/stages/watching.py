@@ -1,4 +1,4 @@
-"""What monitor adds of the alarms: the evidence of all weeks since the last reset, by the posterior of today."""
+"""What monitor adds of the alarms: the evidence of all weeks since the last reset, as the model sees them today."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def observe_alarms(
         why = next(iter(update.notes.values()), "the champion cannot be asked")
         return AlarmsSeen(dict.fromkeys(EVIDENCE), {"alarm.e_detector": why}, {"status": why})
     panel, _ = complete_inputs(facts.panel, facts.before, live.version.columns)
-    report = _judge(live, panel, update.reweighed.log_weights, [*facts.log, *scores], facts.reset_after, params)
+    report = _judge(live, panel, update.reweighed.counted.now, [*facts.log, *scores], facts.reset_after, params)
     values: dict[str, float | bool | None] = dict.fromkeys(EVIDENCE) | {"alarm.e_detector": report.e_detector}
     values |= {f"alarm.{family}": value for family, value in report.families.items()}
     return AlarmsSeen(values, {"alarm.e_detector": _words(report)}, {"status": "watched", **report.model_dump()})
@@ -58,31 +58,30 @@ def observe_alarms(
 def _judge(
     live: Posterior,
     panel: pd.DataFrame,
-    log_weights: NDArray[np.float64],
+    unseen: NDArray[np.bool_],
     log: Sequence[Score],
     reset_after: str | None,
     params: ModelParams,
 ) -> AlarmReport:
     version, kind = live.version, load_kind(live.version.kind)
-    first = watched_rows(log, panel, reset_after).rows
+    needed = watched_rows(log, panel, reset_after).rows | unseen
     carry = pd.Timedelta(weeks=kind.carry_weeks(version.spec))
     # Only the weeks that count, and those that carry over into them, are asked for.
-    start = panel["week"][first].min() - carry if first.any() else panel["week"].max()
-    recent = panel[panel["week"] >= start].reset_index(drop=True)
-    watched = watched_rows(log, recent, reset_after)
-    args = (recent, version.columns, version.spec, version.basis)
-    predictive = kind.predict(stack_draws(live.draws, params.monitor.draws, log_weights), *args).rows(watched.rows)
-    parts = kind.contributions(stack_draws(live.draws, _MEAN_DRAWS, log_weights), *args)
-    return judge_watched(watched, recent, predictive, *_channel_means(parts, version.columns, watched.rows))
+    start = panel["week"][needed].min() - carry if needed.any() else panel["week"].max()
+    recent = (panel["week"] >= start).to_numpy()
+    panel, unseen = panel[recent].reset_index(drop=True), unseen[recent]
+    args = (panel, version.columns, version.spec, version.basis)
+    predictive = kind.predict(stack_draws(live.draws, params.monitor.draws), *args)
+    parts = kind.contributions(stack_draws(live.draws, _MEAN_DRAWS), *args)
+    watched = watched_rows(log, panel, reset_after)
+    return judge_watched(watched, unseen, panel, predictive, *_channel_means(parts, version.columns))
 
 
-def _channel_means(
-    parts: xr.DataArray, columns: dict[str, Any], rows: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], list[str]]:
-    """Return what each channel adds to each row that counts, shape (row, channel), and the channels."""
+def _channel_means(parts: xr.DataArray, columns: dict[str, Any]) -> tuple[NDArray[np.float64], list[str]]:
+    """Return what each channel adds to each row of the panel, shape (row, channel), and the channels."""
     channels = [str(name) for name in parts["component"].to_numpy() if str(name) in columns["channels"]]
     mean = parts.sel(component=channels).mean("draw").transpose("week", "geo", "component").to_numpy()
-    return mean.reshape(len(rows), len(channels))[rows], channels
+    return mean.reshape(mean.shape[0] * mean.shape[1], len(channels)), channels
 
 
 def _words(report: AlarmReport) -> str:
