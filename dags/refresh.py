@@ -14,6 +14,10 @@ from run_deadline import RunQueued
 # A first fit of the largest model that was tried takes minutes; six hours are a run that hangs, or waits for a worker.
 RUN_DEADLINE = timedelta(hours=6)
 
+# Of Airflow's default pool, for what may sample: a fit holds some 0.7 GB. docker-compose.yml has 5 in all, so that two
+# fits are never at once; Airflow's own default of 128 limits nothing.
+SAMPLING_SLOTS = 3
+
 STEPS = {
     "open": "Lays out the week's inputs in the model's work clone: snapshot, champion, prequential log, last request.",
     "validate": "Holds the snapshot against the model's data contract; a broken one is quarantined, not patched.",
@@ -52,7 +56,11 @@ send that as the extra of the asset's event. It goes into the ledger with who; a
 def step_task(step: str, model: str):
     """Return the task that carries out one step of the week."""
 
-    @task(task_id=step, doc_md=f"{STEPS[step]}\n\n`evermix {step} --model {model} --as-of WEEK`")
+    @task(
+        task_id=step,
+        doc_md=f"{STEPS[step]}\n\n`evermix {step} --model {model} --as-of WEEK`",
+        pool_slots=SAMPLING_SLOTS if step == "fit" else 1,
+    )
     def run_step(dag_run=None) -> None:
         run_evermix(step, "--model", model, "--as-of", dag_run.partition_key)
 
@@ -85,7 +93,11 @@ def refit_asked_task(model: str):
 def catch_up_task(model: str):
     """Return the task that closes the weeks which should have come before this one."""
 
-    @task(task_id="catch_up", doc_md="Closes earlier weeks that were ingested but not closed, in order.")
+    @task(
+        task_id="catch_up",
+        doc_md="Closes earlier weeks that were ingested but not closed, in order.",
+        pool_slots=SAMPLING_SLOTS,
+    )
     def catch_up(dag_run=None) -> list[str]:
         as_of = dag_run.partition_key
         pending = run_evermix("pending", "--model", model, "--through", as_of, "--json")

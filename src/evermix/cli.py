@@ -59,7 +59,7 @@ def _add_start(add: Callable[..., Any]) -> None:
     c.add_argument("--label", choices=["start", "end"], help="weekly rows are dated by this day of their week")
     c.add_argument("--name", required=True, help="name of the new model: a-z, 0-9 and _")
     c.add_argument("--yes", action="store_true", help="ask nothing")
-    c.add_argument("--force", action="store_true", help="replace an entry of that name")
+    c.add_argument("--force", action="store_true", help="replace an entry of that name, with all that was edited in it")
     c = add("simulate", "write a simulated feed with its known truth beside it", do.simulate)
     c.add_argument("--seed", type=int, required=True, help="same seed, same bytes")
     c.add_argument("--out", required=True, help="folder to write to")
@@ -78,7 +78,13 @@ def _add_week(add: Callable[..., Any]) -> None:
     def as_of(command: Any, required: bool = True) -> None:
         command.add_argument("--as-of", required=required, help="Monday of the week to close, YYYY-MM-DD")
 
-    c = add("week", "close a week, and the pending ones before it: the whole loop without Airflow", do.week, "one")
+    about = "close a week, and the pending ones before it: the whole loop without Airflow"
+    c = add(
+        "week",
+        f"{about}; a quarantine, a hold and a week that waits for its data are outcomes (exit code 0)",
+        do.week,
+        "one",
+    )
     as_of(c)
     c.add_argument(
         "--dry-run", action="store_true", help="say what would happen and how long it would take, do nothing"

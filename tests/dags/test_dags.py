@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,7 @@ for dag in bag.dags.values():
         "schedule": type(dag.timetable).__name__,
         "deadlines_s": [alert.interval.total_seconds() for alert in dag.deadline or []],
         "retries": {task.task_id: task.retries for task in dag.tasks},
+        "pool_slots": {task.task_id: task.pool_slots for task in dag.tasks},
     }
 print("ANSWER" + json.dumps({
     "dags": dags,
@@ -122,6 +124,18 @@ def test_the_week_is_opened_before_and_closed_after_the_stages(bag: dict[str, An
     order = bag["dags"]["refresh_brand"]["order"]
     assert order[:3] == ["catch_up", "refit_asked", "open"]
     assert order[-4:] == ["close", "report", "question_due", "ask"]
+
+
+def test_two_tasks_that_may_sample_do_not_fit_into_the_pool_of_the_containers_and_the_others_do(
+    bag: dict[str, Any],
+) -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    told = services["airflow-scheduler"]["environment"]["AIRFLOW__CORE__DEFAULT_POOL_TASK_SLOT_COUNT"]
+    pool = int(re.fullmatch(r"\$\{EVERMIX_POOL_SLOTS:-(\d+)\}", told)[1])
+    slots = bag["dags"]["refresh_brand"]["pool_slots"]
+    sampling = {name for name, count in slots.items() if 2 * count > pool >= count}
+    assert sampling == {"fit", "catch_up"}
+    assert all(count == 1 for name, count in slots.items() if name not in sampling)
 
 
 def test_weeks_of_one_model_run_one_at_a_time_and_questions_side_by_side(bag: dict[str, Any]) -> None:
