@@ -125,7 +125,7 @@ class Lab:
         try:
             if meanwhile is not None:
                 meanwhile(process)
-            out, err = process.communicate(timeout=300)
+            out, err = process.communicate(timeout=900)
         finally:
             kill_group(process)
         return Done(process.returncode, out, err)
