@@ -104,6 +104,7 @@ def test_the_request_brings_the_champions_scores_of_the_held_out_weeks():
         Score(week=week, geo="all", as_of=week, version="v", log_score=float(i), **dict.fromkeys(names, 0.0))
         for i, week in enumerate(WEEKS[100:119])
     ]
+    log.append(log[-1].model_copy(update={"horizon": 4}))
     request = {"evaluation": {"holdout_weeks": 13}, "columns": COLUMNS}
     told = challenge(alarm(("tv", "channel", 0.9)), {}, request, panel, log)
     assert [row["week"] for row in told["champion_scores"]] == WEEKS[106:119]

@@ -285,7 +285,13 @@ def test_a_review_shows_what_it_fitted_with_leads_and_roas(evaluated):
     assert "another effect of tv" in told and "+10.0 ± 5.5" in told and "+14.7" in told
     assert any("odd" in row and "not fitted: spec: &lt;week&gt;" in row for row in rows)
     assert any("in use" in row and "1.4 (0.9 to 2)" in row for row in rows)
-    assert "What the review fitted" not in week_report(week)
+    assert "What the review fitted" not in week_report(week) and "Amended" not in week_report(week)
+
+
+def test_the_page_says_how_the_champion_was_amended(evaluated):
+    week = whole_week(evaluated)
+    amended = {**week.champion, "spec": {"amendments": {"level_breaks": [WEEK]}}}
+    assert f"<dt>Amended</dt><dd>another level from {WEEK}</dd>" in week_report(replace(week, champion=amended))
 
 
 def test_the_budget_tells_plans_regret_and_experiment_with_a_curve_per_channel(page, evaluated):

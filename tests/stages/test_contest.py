@@ -71,7 +71,7 @@ def test_an_alarm_asks_for_challengers_and_the_champions_scores_of_the_weeks_the
 def test_a_quiet_week_asks_for_none(tmp_path):
     store = Store(tmp_path, "brand")
     panel = make_panel(FITTED_WEEKS + 1)
-    assert ask(store, panel).decision == "keep"
+    assert not ask(store, panel).requested_now
     assert "challengers" not in read_json(store.request / "request.json")
 
 
@@ -140,11 +140,14 @@ def test_an_amended_champion_scores_later_weeks_and_is_no_changed_spec(held, tmp
     panel = changed_panel(WEEKS + 1)[0]
     write_week(store, panel, panel.iloc[:-1])
     changes = {"spec": chosen.spec, "sampler": SAMPLER | {"seed": 5}, "fitted_through": week_of(WEEKS - 1)}
+    changes |= {"draws_hash": chosen.record["draws_hash"], "ess_bulk_min": chosen.record["summary"]["ess_bulk_min"]}
     write_json(store.before / "champion.json", version_file(**changes))
     (store.before / "base.nc").write_bytes((chosen.folder / "posterior.nc").read_bytes())
+    (store.before / "base_panel.parquet").write_bytes((held.request / "panel.parquet").read_bytes())
     evidence = monitor.run(store, params())["values"]
     assert evidence["structure.spec_changed"] is False
     assert evidence["surprise.weeks_scored"] == 1.0 and evidence["surprise.max_abs_z"] < 4
+    assert evidence["update.new_weeks"] == 1.0 and evidence["update.khat"] < 0.7
 
 
 def test_a_later_refit_carries_the_amendments_on_and_says_so(tmp_path):

@@ -14,6 +14,7 @@ import pandas as pd
 from evermix.config import ColumnParams
 from evermix.core.amend import in_words, join_amendments, keep_known
 from evermix.core.changes import launched_columns
+from evermix.core.prequential import one_step
 from evermix.records import Decision, Score, VersionFile
 
 # The plain refit's name among the challengers.
@@ -74,7 +75,9 @@ def challenge(
     return {
         "challengers": list_challengers(alarm, carried, list(request["columns"]["channels"]), weeks),
         "champion_scores": [
-            {"week": row.week, "geo": row.geo, "log_score": row.log_score} for row in scores if row.week in held
+            {"week": row.week, "geo": row.geo, "log_score": row.log_score}
+            for row in one_step(scores)
+            if row.week in held
         ],
     }
 

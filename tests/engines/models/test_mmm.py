@@ -165,6 +165,13 @@ def test_a_wrong_amendment_is_named(amendments, message):
     assert message in str(caught.value)
 
 
+def test_a_prior_that_lists_a_number_per_control_has_none_for_a_new_level():
+    listed = {"gamma_control": {"distribution": "Normal", "mu": 0, "sigma": [1.0, 2.0, 3.0], "dims": ["control"]}}
+    KIND.check(make_spec(model_config=listed), make_columns(geo=False))
+    with pytest.raises(ConfigError, match="numbers for any control"):
+        KIND.check(make_spec(model_config=listed, amendments={"level_breaks": ["2021-10-04"]}), make_columns(geo=False))
+
+
 def test_one_week_and_sixteen_week_predictions_of_the_same_week_agree():
     panel, columns, spec, basis = pinned(geo=False)
     draws = prior_draws(KIND, KIND.build(panel.iloc[:40], columns, spec, basis), 6)

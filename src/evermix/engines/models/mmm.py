@@ -51,6 +51,11 @@ class MMMKind:
             faults.add("columns.channels", {}, "at least one channel (use kind regression for a model without media)")
         speccheck.check_names(faults, columns)
         speccheck.check_amendments(faults, spec, columns)
+        controls = spec.get("model_config", {}).get("gamma_control")
+        if amend.amendments_of(spec).get("level_breaks") and _holds_a_list(controls):
+            faults.add(
+                "spec.model_config.gamma_control", controls, "numbers for any control, to have one for a new level"
+            )
         faults.raise_if_any()
 
     def pin(
@@ -167,6 +172,12 @@ def _check_likelihood(faults: speccheck.Faults, where: str, node: Any) -> None:
     given = _likelihood_parameters({"model_config": {"likelihood": node}})
     if name in _LIKELIHOODS and set(given) != set(_LIKELIHOODS[name]):
         faults.add(where, sorted(given), f"the parameters {', '.join(_LIKELIHOODS[name])} of {name} (mu is the model)")
+
+
+def _holds_a_list(node: Any) -> bool:
+    return isinstance(node, list) or (
+        isinstance(node, Mapping) and any(_holds_a_list(value) for key, value in node.items() if key != "dims")
+    )
 
 
 def _likelihood(spec: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from evermix.core import contest_words as words
+from evermix.core.amend import amendments_of, in_words
 from evermix.core.budget_words import budget_words
 from evermix.core.outcomes import TELL, rules_of
 from evermix.core.prequential import log_table
@@ -141,6 +142,7 @@ def week_report(week: WeekFiles, evidently: str | None = None) -> str:
         approval=_approval(week),
         challenger=_challenger(week),
         contest=_contest(week),
+        amended=in_words(amendments) if (amendments := amendments_of((week.champion or {}).get("spec", {}))) else None,
         recent=list(reversed(week.scores[-SCORES_SHOWN:])),
         metrics=_metrics(week),
         charts=_charts(week),
