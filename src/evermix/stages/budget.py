@@ -14,17 +14,16 @@ from numpy.typing import NDArray
 
 from evermix.config import Environment, ModelParams
 from evermix.core.budget import BudgetReview, Voice, kept_plan, no_budget, noise_by_geo, review_budget
-from evermix.core.draws import stack_draws
 from evermix.core.prequential import champion_inputs
 from evermix.core.response import LOOKBACK_WEEKS, last_weeks
 from evermix.engines.history.reading import open_history
 from evermix.engines.models import load_kind
-from evermix.engines.models.drawsfile import load_posterior
 from evermix.engines.sources import read_panel
 from evermix.engines.store import Store, read_json, write_bytes
 from evermix.errors import ConfigError
 from evermix.records import VersionFile
 from evermix.stages.plan import read_plan
+from evermix.stages.posterior import load_live
 
 # What of a commit the budget of its champion depends on.
 _LIVE = ("champion.json", "base.nc", "weights.npy", "panel.parquet", "request/request.json", "challenger/question.json")
@@ -55,13 +54,14 @@ def plan(env: Environment, params: ModelParams, model: str) -> dict[str, Any]:
 
 
 def review_live(store: Store, params: ModelParams) -> BudgetReview:
-    """Return what the champion of a clone says of the plan that was delivered last, or of the last weeks."""
+    """Return what the version in use says of the plan that was delivered last, or of the last weeks.
+
+    An update counts with its weights.
+    """
     version, panel = _champion(store), read_panel(store.live / "panel.parquet")
     if version is None or panel is None:
         return no_budget("no version is in use yet")
-    weights = store.live / "weights.npy"
-    log_weights = np.load(weights) if weights.is_file() else None
-    draws = stack_draws(load_posterior(store.live / "base.nc"), params.evaluation.draws, log_weights)
+    draws = load_live(store.live, version).kept(params.evaluation.draws)
     # A channel that params no longer name has no column any more: it spends nothing.
     absent = [c for c in champion_inputs(version.columns) if c not in panel and c.startswith(("spend.", "exposure."))]
     panel = panel.assign(**dict.fromkeys(absent, 0.0))
