@@ -3,6 +3,8 @@
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from evermix.config import Condition, Rule
 from evermix.core.decide import Pending, Refused, judge_evidence, request_id
@@ -255,3 +257,28 @@ def test_a_person_is_asked_once_where_it_is_not_known_whether_weeks_are_new():
 
 def test_a_review_does_not_cover_the_update_that_fires_beside_it():
     assert judge(FRESH | {A: 2.0}, None, UPDATING).because == ["alpha"]
+
+
+SEEN = st.fixed_dictionaries(
+    {A: st.none() | st.floats(0, 3), B: st.none() | st.floats(0, 3), C: st.none() | st.booleans()}
+)
+
+
+@given(SEEN, st.integers(0, 3), st.booleans())
+def test_a_rule_that_only_tells_changes_no_decision_wherever_it_stands(evidence, place, waits):
+    pending = Pending("2024-01-01", frozenset({"alpha"})) if waits else None
+    with_teller = [*RULES[:place], both("tell"), *RULES[place:]]
+    found, plain = judge(evidence, pending, with_teller), judge(evidence, pending)
+    assert (found.decision, found.because) == (plain.decision, plain.because)
+    assert found.reasons[0] in (plain.reasons[0], "no rule that decides fired")
+
+
+@given(SEEN)
+def test_a_decision_has_its_cause_first_and_every_cause_fired_or_lacks_its_evidence(evidence):
+    found = judge(evidence)
+    outcomes = {rule.name: rule for rule in found.rules}
+    assert all(outcomes[name].fired or outcomes[name].missing for name in found.because)
+    assert (found.decision == "keep") == (found.because == [])
+    if found.because:
+        first = next(rule.name for rule in found.rules if rule.fired or rule.missing)
+        assert found.because[0] == first
