@@ -110,6 +110,7 @@ def test_a_fault_in_params_names_key_value_and_rule(change, said):
         ({"also": [{"evidence": "structure.spec_changed", "op": "==", "value": 1}]}, "expected true or false"),
         ({"also": [{"evidence": "structure.spec_changed", "op": ">", "value": True}]}, "expected '==' or '!='"),
         ({"name": "no_champion"}, "rule 'no_champion' is there twice"),
+        ({"name": "person"}, "rule 'person' has the name of a person's order"),
     ],
 )
 def test_a_rule_that_cannot_be_asked_is_refused_at_load(change, said):

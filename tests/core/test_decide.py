@@ -282,3 +282,11 @@ def test_a_decision_has_its_cause_first_and_every_cause_fired_or_lacks_its_evide
     if found.because:
         first = next(rule.name for rule in found.rules if rule.fired or rule.missing)
         assert found.because[0] == first
+
+
+def test_a_rule_whose_second_condition_doubts_the_base_holds_an_update_back_too():
+    also = [Condition(evidence="update.khat", op=">", value=0.7)]
+    guarded = rule("guarded", A, "review").model_copy(update={"also": also})
+    evidence = FRESH | {A: 2.0, "update.khat": 0.9}
+    asked = Pending("2024-01-01", frozenset({"guarded"}))
+    assert judge(evidence, asked, [guarded, UPDATING[-1]]).decision == "keep"

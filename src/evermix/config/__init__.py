@@ -13,6 +13,8 @@ from evermix.config.operations import (
     parse_operations,
 )
 from evermix.config.schema import (
+    FREEZE,
+    PERSON,
     ChannelColumns,
     Check,
     ColumnParams,
@@ -31,6 +33,8 @@ from evermix.config.schema import (
 
 __all__ = [
     "EVIDENCE",
+    "FREEZE",
+    "PERSON",
     "ChannelColumns",
     "Check",
     "ColumnParams",

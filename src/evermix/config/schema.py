@@ -19,6 +19,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from evermix.config.evidence import EVIDENCE, nearest_evidence
 from evermix.errors import ConfigError
 
+# What an order of a person is called among the causes of a decision.
+PERSON, FREEZE = "person", "freeze"
+
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
@@ -277,6 +280,9 @@ class ModelParams(_Strict):
         twice = [name for name, count in Counter(rule.name for rule in self.rules).items() if count > 1]
         if twice:
             raise ValueError(f"rule {twice[0]!r} is there twice; the ledger counts rules by name")
+        taken = [rule.name for rule in self.rules if rule.name in (PERSON, FREEZE)]
+        if taken:
+            raise ValueError(f"rule {taken[0]!r} has the name of a person's order; the ledger counts both by name")
         return self
 
     @model_validator(mode="after")

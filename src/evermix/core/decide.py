@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -19,7 +19,7 @@ from evermix.config import EVIDENCE, ModelParams, Rule
 from evermix.core.amend import amended_spec, plain_spec
 from evermix.core.changes import launched_columns, masked_mondays
 from evermix.core.orders import obey, request_evidence
-from evermix.core.outcomes import TELL, told_rules
+from evermix.core.outcomes import TELL, reached, told_rules
 from evermix.records import Decision, DecisionName, RuleOutcome, Seen, VersionFile
 
 Evidence = Mapping[str, float | bool | None]
@@ -139,7 +139,7 @@ def _judge(outcomes: Sequence[RuleOutcome], pending: Pending | None, refused: Re
             why.append(f"{refused.by} said no (rule {name} {still}); it may ask again after {refused.until}")
             continue
         decision = cast(DecisionName, "review" if outcome.missing else outcome.decision)
-        if decision == "update" and any(doubts.evidence.startswith(_BASE) for doubts in passed):
+        if decision == "update" and any(one.evidence.startswith(_BASE) for o in passed for one in o.conditions()):
             break
         if decision not in ASKING:
             return Judgement(decision, [_reason(outcome), *why], rules, [name])
@@ -177,7 +177,7 @@ def decide_week(
         because = []
     decision, reasons, order = obey(decision, reasons, orders)
     if order is not None:
-        because = [order, *[outcome.name for outcome in _asking(judged.rules)]]
+        because = [order, *[outcome.name for outcome in _asking(reached(judged.rules))]]
     return Decision(
         model=model,
         as_of=as_of,
@@ -286,7 +286,7 @@ def refused_rules(
     return Refused(refused["by"], refused["until"], frozenset(refused["rules"]), refused["seen"])
 
 
-def _asking(outcomes: Sequence[RuleOutcome]) -> list[RuleOutcome]:
+def _asking(outcomes: Iterable[RuleOutcome]) -> list[RuleOutcome]:
     """Return the rules that ask for a fit or a person: by firing, or for want of evidence."""
     return [o for o in outcomes if o.decision != TELL and _asks(o)]
 

@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
+from evermix.config import FREEZE, PERSON
 from evermix.core.ledger import Event, decision_of, last_decided
 from evermix.records import DecisionName, RuleOutcome
-
-# The names that stand among a decision's causes where no rule of the table made it.
-PERSON, FREEZE = "person", "freeze"
 
 
 def orders_for(events: Sequence[Event], as_of: str, snapshot: str, expires_weeks: int) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from scipy.special import gammaincinv
 
+from evermix.config import PERSON
 from evermix.core.ledger import Event
-from evermix.core.orders import PERSON
 from evermix.core.outcomes import reached, rules_of
 from evermix.records import RuleCost, RuleOutcome
 
