@@ -1,11 +1,14 @@
 import numpy as np
 import pandas as pd
 import pytest
-from stages.world import FITTED_WEEKS, SPEC, make_panel, make_params, write_champion, write_fit, write_week
+from stages.world import FITTED_WEEKS, SPEC, make_draws, make_panel, make_params, write_champion, write_fit, write_week
 
+from evermix.engines.models.drawsfile import save_tree
 from evermix.engines.store import Store, hash_folder, read_json, write_json
 from evermix.errors import StoreError
 from evermix.stages import decide, evaluate, monitor
+from evermix.stages.audit import audit_fit
+from evermix.stages.fits import list_fits
 
 
 @pytest.fixture
@@ -140,3 +143,32 @@ def test_weeks_from_a_launch_on_are_not_scored_in_the_holdout(store):
     record = evaluate.run(store, params)
     assert "search" in record["notes"]["holdout_crps_ratio"]
     assert len(pd.read_csv(store.evaluated / "holdout.csv")) == 13 - 2
+
+
+def test_a_refit_is_audited_against_the_champions_fit_updated_to_the_same_data(store):
+    """The draws of the refit are those of the base: it never saw the newest week, whose weights are next to nothing."""
+    write_fit(store, request(store, champion=True))
+    record = evaluate.run(store, make_params())
+    assert 0.0 < record["values"]["audit_mean_sd"] < 0.25
+    assert 0.0 < record["values"]["audit_ends_sd"] < 0.5
+    assert "sd apart" in record["notes"]["audit_mean_sd"]
+
+
+def test_a_refit_that_went_astray_is_told_by_the_audit(store):
+    write_fit(store, request(store, champion=True))
+    astray = make_draws()
+    astray["posterior"]["coefficient"][..., 0] += 0.02
+    save_tree(astray, store.fit / "posterior.nc")
+    record = evaluate.run(store, make_params())
+    assert record["values"]["audit_mean_sd"] > 0.5
+    assert record["notes"]["audit_mean_sd"].startswith("tv")
+
+
+def test_an_audit_does_not_apply_where_the_champion_is_another_model(store):
+    made = request(store, champion=True)
+    champion = read_json(store.request / "champion.json")
+    write_json(store.request / "champion.json", champion | {"kind": "mmm"})
+    write_fit(store, made)
+    (fit,) = list_fits(store, made)
+    found = audit_fit(store, made, make_panel(FITTED_WEEKS + 1), fit)
+    assert "another model: kind" in found.not_applicable["audit_mean_sd"]

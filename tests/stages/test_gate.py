@@ -17,6 +17,8 @@ GOOD = {
     "holdout_crps_excess": -3.0,
     "holdout_coverage_90": 0.9,
     "champion_overlap_min": 0.8,
+    "audit_mean_sd": 0.06,
+    "audit_ends_sd": 0.1,
 }
 
 

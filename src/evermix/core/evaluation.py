@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from evermix.core import diagnostics
 from evermix.core.amend import current_since
+from evermix.core.audit import Audit
 from evermix.core.budget import CURVES, BudgetReview
 from evermix.core.predictive import Predictive
 
@@ -43,6 +44,8 @@ class Challenger:
         Diagnostics of the fit; None where one is not finite.
     budget : BudgetReview
         What it says of the present plan.
+    audit : Audit
+        How far it is from the champion's fit, updated to the same data.
     """
 
     predictive: Predictive
@@ -50,6 +53,7 @@ class Challenger:
     contributions: xr.DataArray
     convergence: Mapping[str, Any]
     budget: BudgetReview
+    audit: Audit
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,9 @@ def evaluate_challenger(
         {name: value for name, value in diagnostics.recent_spend(panel, since).items() if name in channels},
     )
     values |= skill | {"champion_overlap_min": diagnostics.champion_overlap(table, channels)}
-    values |= challenger.budget.values
+    values |= challenger.budget.values | challenger.audit.values
+    not_applicable |= challenger.audit.not_applicable
+    notes |= challenger.audit.notes
     if champion is not None or request["champion"] is None or not challenger.budget.values:
         not_applicable |= challenger.budget.not_applicable
     if not channels:

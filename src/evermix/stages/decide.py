@@ -9,6 +9,7 @@ from evermix.core.amend import in_words
 from evermix.core.challengers import challenge, has_alarm, kept_amendments
 from evermix.core.decide import build_request, decide_week, pending_question, refused_rules, request_id
 from evermix.core.experiment import suspects_of
+from evermix.core.prequential import one_step
 from evermix.engines.sources import panel_bytes, read_panel
 from evermix.engines.store import Store, copy_folder, fresh_folder, read_json, write_bytes, write_json
 from evermix.errors import StoreError
@@ -103,6 +104,9 @@ def _write_request(
     if champion is not None:
         files["champion.json"] = (store.before / "champion.json").read_bytes()
         files["champion.nc"] = (store.before / "base.nc").read_bytes()
+        for name, kept in (("champion_panel.parquet", "base_panel.parquet"), ("champion_weights.npy", "weights.npy")):
+            if (store.before / kept).is_file():
+                files[name] = (store.before / kept).read_bytes()
     elif (store.before / "adopted.nc").is_file():
         files["adopted.nc"] = (store.before / "adopted.nc").read_bytes()
         request["adopted"] = read_json(store.before / "adopted.json")
@@ -115,7 +119,7 @@ def _write_request(
 
 
 def _scores(store: Store) -> list[Score]:
-    """Return the prequential log with this week's rows."""
+    """Return the prequential log a week ahead, with this week's rows."""
     before = store.before / "prequential.json"
     rows = read_json(before)["rows"] if before.is_file() else []
-    return [Score.model_validate(row) for row in [*rows, *read_json(store.monitored / "scores.json")]]
+    return one_step([Score.model_validate(row) for row in [*rows, *read_json(store.monitored / "scores.json")]])

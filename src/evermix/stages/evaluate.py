@@ -14,12 +14,13 @@ from evermix.core.diagnostics import scored_rows
 from evermix.core.draws import stack_draws
 from evermix.core.evaluation import Challenger, Evaluation, evaluate_challenger, nothing_requested
 from evermix.engines.models import load_kind
-from evermix.engines.models.drawsfile import load_posterior
+from evermix.engines.models.drawsfile import load_posterior, load_weights
 from evermix.engines.models.request import observed_panel
 from evermix.engines.sources import read_panel
 from evermix.engines.store import Store, fresh_folder, read_json, write_json, write_text
 from evermix.errors import DataError, StoreError
 from evermix.records import VersionFile
+from evermix.stages.audit import audit_fit
 from evermix.stages.budget import review_request, voice_of
 from evermix.stages.fits import Fit, list_fits
 
@@ -81,6 +82,7 @@ def _measure(
         contributions=kind.contributions(full, rows, *asked),
         convergence=fit.record["summary"],
         budget=budget,
+        audit=audit_fit(store, request, panel, fit),
     )
     return evaluate_challenger(request | {"spec": fit.spec}, rows, challenger, parts, reason)
 
@@ -96,7 +98,9 @@ def _scores(request: dict[str, Any], fit: Fit, panel: pd.DataFrame) -> Scores:
 def _champion(store: Store, panel: pd.DataFrame, draws: int) -> Compared:
     """Return the champion's parts on the new panel and its voice, or None and why not: the gate passes no missing."""
     version = VersionFile.model_validate(read_json(store.request / "champion.json"))
-    voice = voice_of(version, stack_draws(load_posterior(store.request / "champion.nc"), draws), panel)
+    weights = store.request / "champion_weights.npy"
+    log_weights = load_weights(weights) if version.weights_hash is not None else None
+    voice = voice_of(version, stack_draws(load_posterior(store.request / "champion.nc"), draws, log_weights), panel)
     try:
         return voice.contribute(panel), voice, ""
     except DataError as err:
