@@ -37,7 +37,7 @@ from evermix.validity.updated import Loop
 Floats = NDArray[np.float64]
 Row = dict[str, Any]
 
-MCMC_SCENARIOS = ("nothing", "spend_shift", "large_spend_shift", "effect_halves", "small_effect_halves", "restated")
+MCMC_SCENARIOS = ("nothing", "spend_shift", "large_spend_shift", "effect_halves", "small_effect_halves")
 SHIPPED_FITS = 6
 """Seeds 1 to this one are fitted by the shipped code too; each takes a minute."""
 LOOKS = (13, 26, 39, 52)

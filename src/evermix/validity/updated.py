@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from evermix.core import alarms
 from evermix.core.diagnostics import WINDOW_WEEKS
+from evermix.core.draws import pick_draws
 from evermix.core.prequential import PIT_CLIP
 from evermix.engines.models.psis import smooth_weights
 from evermix.validity import chains
@@ -83,17 +85,19 @@ class Loop:
         score = float(special.logsumexp(density, b=self.live.weights))
         self.around = fit_mode(self.mean, self.target, row + 1, self.around)
         self.live = self._reweigh(self.live.base, week + 1)
-        weights, rows = self.live.weights, slice(HISTORY, row + 1)
-        residuals = self.target[rows] - self._mu[:, : week + 1]
-        middle = weights @ residuals
-        centred = (residuals - middle) * np.sqrt(weights)[:, None]
+        # As shipped: a thousand draws of the fit, conditioned on the weeks that it did not see.
+        some, since_base = self._some, np.arange(week + 1)
+        noise = sigma[some]
+        residuals = (self.target[HISTORY : row + 1] - self._mu[some, : week + 1]) / noise[:, None]
+        middle, covariance = alarms.residual_moments(residuals, since_base >= self.live.base.weeks)
+        noise_sd = float(noise.mean()) * scale
         seen = WeekSeen(
             week=week,
             z=float(special.ndtri(np.clip(pit, PIT_CLIP, 1.0 - PIT_CLIP))),
-            residual=middle * scale,
-            covariance=centred.T @ centred * scale**2,
-            noise_sd=float(weights @ sigma) * scale,
-            contributions=np.tensordot(weights, self._media[:, : week + 1], axes=1) * scale,
+            residual=middle * noise_sd,
+            covariance=covariance * noise_sd**2,
+            noise_sd=noise_sd,
+            contributions=self._mean_media[: week + 1] * scale,
         )
         return seen, score
 
@@ -148,7 +152,9 @@ class Loop:
         """Evaluate the base draws once on all weeks of the year; rows to come are looked at only when they are due."""
         base = self.live.base
         self._sigma = np.exp(base.theta[:, -1])
-        self._mu, self._media = chains.means(base.theta, self.mean, slice(HISTORY, None))
+        self._mu, media = chains.means(base.theta, self.mean, slice(HISTORY, None))
+        self._mean_media = media.mean(axis=0)
+        self._some = pick_draws(len(base.theta), self.brand.params.monitor.draws, None)
         trained = HISTORY + base.weeks
         self._since_base = self._log_likelihood(slice(trained, None))
         now = self._likelihood_of(base.theta, slice(0, trained))
