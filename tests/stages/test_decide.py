@@ -28,7 +28,7 @@ def play(store, panel, before=None, params=None):
     return decide.run(store, params or make_params())
 
 
-def play_shift(store, weeks, shift=1.5):
+def play_shift(store, weeks, shift=1.8):
     panel, before = make_panel(FITTED_WEEKS + weeks), make_panel(FITTED_WEEKS + weeks - 1)
     for table in (panel, before):
         table.loc[FITTED_WEEKS:, "target"] += shift * 20

@@ -49,10 +49,20 @@ def observe_alarms(
         why = next(iter(update.notes.values()), "the champion cannot be asked")
         return AlarmsSeen(dict.fromkeys(EVIDENCE), {"alarm.e_detector": why}, {"status": why})
     panel, _ = complete_inputs(facts.panel, facts.before, live.version.columns)
-    report = _judge(live, panel, update.reweighed.counted.now, [*facts.log, *scores], facts.reset_after, params)
+    unseen = update.reweighed.counted.now & ~_fitted(live, panel)
+    report = _judge(live, panel, unseen, [*facts.log, *scores], facts.reset_after, params)
     values: dict[str, float | bool | None] = dict.fromkeys(EVIDENCE) | {"alarm.e_detector": report.e_detector}
     values |= {f"alarm.{family}": value for family, value in report.families.items()}
     return AlarmsSeen(values, {"alarm.e_detector": _words(report)}, {"status": "watched", **report.model_dump()})
+
+
+def _fitted(live: Posterior, panel: pd.DataFrame) -> NDArray[np.bool_]:
+    """Return which rows of the panel the fit saw, as they were told then: a restated row is not learned twice."""
+    keys, base = ["week", "geo"], live.base_panel
+    if base is None:
+        return np.zeros(len(panel), dtype=bool)
+    seen = pd.MultiIndex.from_frame(base.loc[base["target"].notna(), keys])
+    return np.asarray(pd.MultiIndex.from_frame(panel[keys]).isin(seen))
 
 
 def _judge(
