@@ -314,7 +314,7 @@ def test_a_quarantined_week_says_what_is_missing_and_why(tmp_path):
     gone = {"verdict": None, "diff": None, "evidence": None, "drift": None, "evaluation": None, "champion": None}
     week = whole_week(tmp_path, decision=decision, validation=validation, scores=[], events=[], **gone)
     text = _Reader(week_report(week)).text
-    assert text.count("The delivery is in quarantine, so nothing was computed from it.") == 4
+    assert text.count("The delivery is in quarantine, so nothing was computed from it.") == 5
     assert "Deliver the week again." in text and "The ledger has no event yet." in text
 
 
@@ -434,3 +434,21 @@ def test_quality_shows_each_series_that_moved_and_names_what_lies_outside(evalua
 
 def test_a_week_without_a_record_of_quality_shows_no_plot(evaluated):
     assert "Over time" not in week_report(whole_week(evaluated))
+
+
+POSTERIOR = {
+    "weeks": 52,
+    "totals": {"tv": {"mean": 1234.0, "low_90": 1000.0, "high_90": 1500.0}},
+    "roas": [{"channel": "tv", "mean": 2.5, "low": 2.1, "high": 2.9}],
+}
+
+
+def test_the_page_says_what_the_posterior_of_today_says_and_whether_it_is_in_use(evaluated):
+    week = whole_week(evaluated)
+    updated = week.decision | {"decision": "update", "requested_now": False}
+    text = _Reader(week_report(whole_week(evaluated, decision=updated, posterior=POSTERIOR))).text
+    assert "The version in use now. Totals of the last 52 weeks" in text
+    assert "2.5" in text
+    waiting = _Reader(week_report(whole_week(evaluated, posterior=POSTERIOR))).text
+    assert "not published this week" in waiting
+    assert "No version is in use yet" in _Reader(week_report(week)).text

@@ -68,6 +68,7 @@ def _read(store: Store, params: ModelParams) -> WeekFiles:
         diff=_diff(store),
         evidence=_json(store.monitored / "evidence.json"),
         drift=_json(store.monitored / "drift.json"),
+        posterior=_json(store.monitored / "posterior.json"),
         champion=_json(store.live / "champion.json"),
         evaluation=_json(store.evaluated / "evaluation.json"),
         scores=[row.model_dump() for row in one_step([Score.model_validate(row) for row in log["rows"]])],

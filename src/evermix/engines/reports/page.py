@@ -64,6 +64,8 @@ class WeekFiles:
         k of the CUSUM of z, from params.
     quality : list
         Points of data quality, oldest first, those of this week's delivery last.
+    posterior : dict | None
+        Contributions and ROAS of the last year by the posterior of today; None before there is a version.
     """
 
     model: str
@@ -85,6 +87,7 @@ class WeekFiles:
     curves: pd.DataFrame | None
     slack: float
     quality: Sequence[QualityPoint] = ()
+    posterior: Mapping[str, Any] | None = None
 
     @property
     def missing(self) -> dict[str, str]:
@@ -101,6 +104,9 @@ class WeekFiles:
             "scores": self.scores or stopped or unscored,
             "drift": drift.get("columns") or stopped or f"Input drift has no answer: {drift.get('status', 'no file')}.",
             "challenger": stopped or "No new fit was made this week.",
+            "posterior": self.posterior
+            or stopped
+            or "No version is in use yet, or it cannot be asked about this panel.",
             "budget": self.budget or "No version is in use yet that could say what the channels bring.",
             "ledger": self.events or "The ledger has no event yet.",
         }
