@@ -327,7 +327,7 @@ def test_a_quiet_week_shows_no_challenger_though_the_last_one_left_its_files(eva
 def test_a_week_without_anything_still_makes_a_page(tmp_path):
     nothing = ("decision", "verdict", "validation", "diff", "evidence", "drift", "champion", "evaluation", "budget")
     page = week_report(whole_week(tmp_path, scores=[], events=[], **dict.fromkeys(nothing)))
-    assert page.count('class="absent"') == 9
+    assert page.count('class="absent"') == 10
 
 
 def test_two_geos_get_a_panel_each(evaluated):
