@@ -5,7 +5,7 @@ import pytest
 from deliveries import daily_text, weekly_text
 from reference import reference_file
 
-from evermix.core.roles import channel_name, role_by_name, target_rank, words_of
+from evermix.core.roles import channel_name, exposure_stem, role_by_name, target_rank, words_of
 from evermix.engines.onboard import recognise
 from evermix.engines.sources import read_table
 from evermix.errors import ConfigError, DataError
@@ -51,6 +51,19 @@ def test_role_that_a_name_tells(column, role):
     assert role_by_name(column) == role
 
 
+@pytest.mark.parametrize(
+    ("count", "spend"),
+    [
+        ("google_shopping_clicks", "google_shopping_spend"),
+        ("GOOGLE_PMAX_IMPRESSIONS", "GOOGLE_PMAX_SPEND"),
+        ("facebook_I", "facebook_S"),
+        ("tvGrps", "tv_cost"),
+    ],
+)
+def test_a_count_and_the_spend_of_its_channel_have_one_stem(count, spend):
+    assert exposure_stem(count) == channel_name(spend, set())
+
+
 def test_target_names_are_ranked_revenue_before_counts():
     names = [
         "orders",
@@ -92,7 +105,8 @@ def test_clean_weekly_file_is_recognised_whole():
     assert {name: c["spend"] for name, c in columns["channels"].items()} == {"tv": "tv_spend", "search": "search_spend"}
     assert columns["controls"] == {"price": {"column": "price", "aggregate": "mean"}}
     assert columns["events"] == {"promo": {"column": "promo", "aggregate": "max"}}
-    assert list(got.left_out) == ["search_clicks"]
+    assert got.left_out == {}
+    assert got.tracked == {"search": ["search_clicks"]}
     assert (got.weeks[0], got.weeks[-1], got.label_delay_weeks) == ("2024-01-01", "2025-02-17", 0)
 
 

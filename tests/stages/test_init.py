@@ -40,7 +40,8 @@ def test_entry_is_added_and_nothing_else_in_the_file_is_touched(env, feed):
 def test_summary_names_columns_and_what_comes_next(env, feed):
     got = init.run(env, init.Origin(feed), "shop", yes=True, ask=None)
     assert got["recognised"]["sales"].startswith("target")
-    assert list(got["left_out"]) == ["search_clicks"]
+    assert got["left_out"] == {}
+    assert "watched" in got["recognised"]["search_clicks"]
     assert got["next"] == "evermix week --model shop --as-of 2025-02-17"
     assert "2024-12-23" in got["as_of_range"]
     assert got["written"]
@@ -152,3 +153,22 @@ def test_the_label_that_was_assumed_is_said_and_can_be_set(env, feed):
     init.run(env, init.Origin(feed, label="end"), "shop", yes=True, ask=None, force=True)
     source = load_params(env.project / "params.yaml").model("shop").source
     assert (source.label, source.week_start) == ("end", "TUE")
+
+
+def test_counts_of_a_channel_are_watched_and_the_shared_limits_stay_shared(env, feed):
+    got = init.run(env, init.Origin(feed), "shop", yes=True, ask=None)
+    models = load_params(env.project / "params.yaml").models
+    assert models["shop"].validation.tracked == {"search": ["search_clicks"]}
+    assert models["brand"].validation.tracked == {}
+    assert "      <<: *validation\n      tracked:" in got["entry"]
+    shared = models["brand"].validation.model_dump() | {"tracked": {"search": ["search_clicks"]}}
+    assert models["shop"].validation.model_dump() == shared
+
+
+def test_counts_of_another_model_are_not_taken_over_with_its_limits(env, feed):
+    file = env.project / "params.yaml"
+    data = yaml.safe_load(file.read_text())
+    data["models"]["brand"]["validation"] = data["models"]["brand"]["validation"] | {"tracked": {"tv": ["tv_clicks"]}}
+    file.write_text(yaml.safe_dump({"models": {"brand": data["models"]["brand"]}}, sort_keys=False))
+    init.run(env, init.Origin(feed), "shop", yes=True, ask=None)
+    assert load_params(file).models["shop"].validation.tracked == {"search": ["search_clicks"]}

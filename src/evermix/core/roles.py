@@ -138,6 +138,12 @@ def sums_up(column: str) -> bool:
     return has_word(column, _SUMMED) and not has_word(column, "price|index|rate")
 
 
+def exposure_stem(column: str) -> str:
+    """Return a count's name without what it counts: ``google_search_clicks`` gives ``google_search``."""
+    words = re.sub(r"_[ip]$", "", words_of(column))
+    return re.sub(rf"_?({_EXPOSURE})$", "", words)
+
+
 def channel_name(column: str, taken: set[str]) -> str:
     """Return a short free name for a channel, control or event of a column."""
     words = re.sub(r"_s$", "", words_of(column))

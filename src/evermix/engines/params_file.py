@@ -36,7 +36,7 @@ def entry_text(
     text : str
         ``params.yaml`` as it is.
     found : mapping
-        Keys ``source``, ``columns``, ``label_delay_weeks``.
+        Keys ``source``, ``columns``, ``label_delay_weeks``, ``tracked``.
     notes : mapping
         Comment by source column, for those recognised and those left out.
     title : str
@@ -57,10 +57,12 @@ def entry_text(
     lines += [*_shared_lines(text, params, like, "sampler"), f"    label_delay_weeks: {found['label_delay_weeks']}"]
     for key in _SHARED[1:]:
         lines += _shared_lines(text, params, like, key)
+        if key == "validation" and found["tracked"]:
+            lines = _with_tracked(lines, found["tracked"])
     left_out = [
         f"    #   {' '.join(column.split())}: {why}"
         for column, why in notes.items()
-        if column not in _used(found["columns"])
+        if column not in _used(found["columns"], found["tracked"])
     ]
     if left_out:
         lines += ["    # Left out:", *left_out]
@@ -91,10 +93,11 @@ def with_entry(path: Path, text: str, name: str, entry: str, force: bool) -> str
     return new
 
 
-def _used(columns: Mapping[str, Any]) -> set[str]:
+def _used(columns: Mapping[str, Any], tracked: Mapping[str, list[str]]) -> set[str]:
     channels = [c["spend"] for c in columns["channels"].values()]
     inputs = [c["column"] for role in ("controls", "events") for c in columns[role].values()]
-    return {columns["date"], columns["geo"], columns["target"]["column"], *channels, *inputs}
+    watched = [column for names in tracked.values() for column in names]
+    return {columns["date"], columns["geo"], columns["target"]["column"], *channels, *inputs, *watched}
 
 
 def _column_lines(columns: Mapping[str, Any], notes: Mapping[str, str]) -> list[str]:
@@ -109,6 +112,14 @@ def _column_lines(columns: Mapping[str, Any], notes: Mapping[str, str]) -> list[
         out.append(f"      {role}:" if members else f"      {role}: {{}}")
         out += [line(8, name, _flow(member), member[key]) for name, member in members]
     return out
+
+
+def _with_tracked(lines: list[str], tracked: Mapping[str, list[str]]) -> list[str]:
+    """Return the lines with the counts of channels in the last block, an alias merged into a block of its own."""
+    alias = re.fullmatch(r" +validation: \*(\w+)", lines[-1])
+    head = [*lines[:-1], "    validation:", f"      <<: *{alias[1]}"] if alias else lines
+    counts = [f"        {name}: [{', '.join(map(_scalar, columns))}]" for name, columns in tracked.items()]
+    return [*head, "      tracked:   # watched for tracking breaks, not modelled", *counts]
 
 
 def _flow(mapping: Mapping[str, Any]) -> str:
@@ -128,6 +139,9 @@ def _shared_lines(text: str, params: Params, like: str, key: str) -> list[str]:
     if marked:
         return [f"    {key}: *{marked[1]}"]
     value = params.models[like].model_dump(mode="json", exclude_defaults=True)[key]
+    if key == "validation":
+        # Channels are a model's own.
+        value.pop("tracked", None)
     dumped = yaml.safe_dump({key: value}, sort_keys=False, width=120)
     return [f"    {line}" for line in dumped.rstrip().split("\n")]
 

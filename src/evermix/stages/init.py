@@ -81,7 +81,12 @@ def run(
     _check_url(origin)
     path, stored = _place(env, origin.source)
     found = recognise(_read(path, origin), stored, origin.format, origin.query, origin.label)
-    blocks = {"source": found.source, "columns": found.columns, "label_delay_weeks": found.label_delay_weeks}
+    blocks: dict[str, Any] = {
+        "source": found.source,
+        "columns": found.columns,
+        "label_delay_weeks": found.label_delay_weeks,
+    }
+    blocks["tracked"] = found.tracked
     title = f"Recognised by `evermix init` in {_shown(origin)}: {len(found.weeks)} weeks from {found.weeks[0]}."
     entry = entry_text(text, params, name, blocks, found.roles | found.left_out, title)
     new = with_entry(file, text, name, entry, force)

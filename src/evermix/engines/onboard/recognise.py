@@ -39,6 +39,8 @@ class Recognised:
         Whole weeks that have a row, ISO Mondays.
     label_delay_weeks : int
         Weeks at the end without a target.
+    tracked : dict
+        Columns by channel that count what it delivered: watched, not modelled.
     """
 
     source: dict[str, Any]
@@ -47,6 +49,7 @@ class Recognised:
     left_out: dict[str, str]
     weeks: list[str]
     label_delay_weeks: int
+    tracked: dict[str, list[str]]
 
 
 def recognise(
@@ -89,6 +92,7 @@ def recognise(
             "; ".join(f"{column}: {reason}" for column, reason in table.left_out.items()) or "there is no other column"
         )
         raise table.error(f"nothing but date and target was recognised ({why}), expected tv_spend, price or the like.")
+    tracked = _find_tracked(table, channels)
     for column in table.open_columns():
         table.left_out[column] = roles.why_left_out(column)
     told = weekly[target].notna()
@@ -103,7 +107,9 @@ def recognise(
     weeks = [week.date().isoformat() for week in weekly.index]
     late = int((~told[::-1]).astype(int).cummin().sum())
     # Optional keys that say nothing stay out of the entry.
-    return Recognised(source.model_dump(exclude_defaults=True), columns, table.roles, table.left_out, weeks, late)
+    return Recognised(
+        source.model_dump(exclude_defaults=True), columns, table.roles, table.left_out, weeks, late, tracked
+    )
 
 
 def as_of_range(weeks: list[str], min_weeks: int) -> str:
@@ -194,6 +200,18 @@ def _find_channels(table: Table, weekly: pd.DataFrame) -> dict[str, Any]:
         used = weekly[column].fillna(0.0).iloc[first:].gt(0).mean()
         table.roles[column] = f"channel {name}: in use in {used:.0%} of weeks{money}{began}"
     return channels
+
+
+def _find_tracked(table: Table, channels: dict[str, Any]) -> dict[str, list[str]]:
+    """Return the clicks and impressions that are named like the spend of a channel that was taken."""
+    found: dict[str, list[str]] = {}
+    by_stem = {roles.channel_name(channel["spend"], set()): name for name, channel in channels.items()}
+    for column in table.open_columns("exposure"):
+        name = by_stem.get(roles.exposure_stem(column))
+        if name is not None:
+            found.setdefault(name, []).append(column)
+            table.roles[column] = f"count of channel {name}: watched for tracking breaks, not modelled"
+    return found
 
 
 def _find_inputs(table: Table, weekly: pd.DataFrame, target: str) -> tuple[dict[str, Any], dict[str, Any]]:
