@@ -79,11 +79,9 @@ def test_an_upstream_asks_once_and_its_rule_refits_with_the_next_week(project):
     project.deliver(monday(3))
     told = rehearse(project, monday(3))
     assert told["decision"] == "refit" and "warehouse" in told["reasons"][-1]
-    params = project.params()
-    project.write({"models": {MODEL: params["models"][MODEL] | {"rules": params["models"][MODEL]["rules"][:2]}}})
-    assert "request.upstream" in order(project, *words, expect=2)["message"]
-    project.write(params)
     project.week(monday(3))
+    (status,) = project.run("status", "--model", MODEL, "--no-registry")
+    assert status["refit_asked"] is None
 
 
 def test_a_waived_fault_heals_its_week_and_stands_in_the_ledger(project):
@@ -111,3 +109,11 @@ def test_a_fault_that_leaves_no_panel_cannot_be_waived(project):
 def test_an_order_without_a_reason_is_refused(project):
     said = project.run("freeze", "--model", MODEL, "--reason", " ", "--by", "ada", expect=2)
     assert "--reason" in said["message"]
+
+
+def test_an_upstream_that_no_rule_listens_to_is_recorded_and_told_that_nothing_comes_of_it(project):
+    params = project.params()
+    project.write({"models": {MODEL: params["models"][MODEL] | {"rules": params["models"][MODEL]["rules"][:2]}}})
+    said = order(project, "refit", "--upstream", "warehouse", "--ref", "job-8")["status"]
+    project.write(params)
+    assert "no rule of params asks for request.upstream" in said
