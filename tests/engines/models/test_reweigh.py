@@ -11,7 +11,7 @@ from engines.models.panels import REGRESSION_SPEC, make_columns, make_panel, mak
 from evermix.core.predictive import Predictive
 from evermix.engines.models import load_kind
 from evermix.engines.models.likelihood import graph_log_likelihood
-from evermix.engines.models.psis import smooth_weights
+from evermix.engines.models.psis import NO_TAIL, smooth_weights
 from evermix.engines.models.reweigh import reweigh
 from evermix.errors import FitError
 from evermix.records import VersionFile
@@ -239,3 +239,11 @@ def test_twenty_weeks_of_updates_are_the_exact_posterior_of_all_weeks():
     assert np.sqrt(weights @ (sample - weights @ sample) ** 2) == pytest.approx(sd, rel=0.05)
     # The base itself is further away: the test would see an update that does nothing.
     assert (np.abs(mean - later) / sd).max() > 0.5
+
+
+def test_weights_that_lie_on_one_draw_are_beyond_any_trust_and_still_a_number():
+    ratio = np.random.default_rng(0).normal(size=600)
+    log_weights, khat = smooth_weights(1e4 * ratio)
+    assert khat == NO_TAIL
+    assert np.argmax(log_weights) == np.argmax(ratio)
+    assert np.exp(log_weights).sum() == pytest.approx(1.0)

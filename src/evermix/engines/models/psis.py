@@ -9,6 +9,9 @@ from evermix.errors import FitError
 
 Floats = NDArray[np.float64]
 
+# Stands for the shape of a tail that cannot be fitted, since one draw has all the weight: beyond any trust.
+NO_TAIL = 99.0
+
 
 def smooth_weights(log_ratio: Floats) -> tuple[Floats, float]:
     """Return normalised log weights, shape (draw,), and k-hat.
@@ -17,7 +20,7 @@ def smooth_weights(log_ratio: Floats) -> tuple[Floats, float]:
     ----------
     log_ratio : ndarray, shape (draw,)
         Log of target over proposal density at each draw, up to a constant.  Ratios that are all alike say nothing new:
-        equal weights, and a k-hat of 0.
+        equal weights, and a k-hat of 0.  Where one draw has all the weight, k-hat is ``NO_TAIL``.
 
     Raises
     ------
@@ -39,4 +42,4 @@ def smooth_weights(log_ratio: Floats) -> tuple[Floats, float]:
         log_weights, khat = array_stats.psislw(-log_ratio)
     except ValueError as err:
         raise FitError(f"update: the weights cannot be smoothed ({err}). Refit.") from err
-    return np.asarray(log_weights, dtype=np.float64), float(khat)
+    return np.asarray(log_weights, dtype=np.float64), float(khat) if np.isfinite(khat) else NO_TAIL
