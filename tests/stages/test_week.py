@@ -287,7 +287,7 @@ def test_without_output_and_cache_the_refit_gives_the_same_draws(clone):
 
 
 def test_a_data_scientist_compares_weeks_with_dvc(clone):
-    shown = json.loads(dvc(clone, "metrics", "diff", "HEAD~4", "--json"))
+    shown = json.loads(dvc(clone, "metrics", "diff", "HEAD~6", "--json"))
     assert f"out/{MODEL}/monitor.json" in shown
     drawn = json.loads(dvc(clone, "plots", "show", "--json"))
     assert set(drawn["data"]) == {"forecasts", "cusum", "holdout", "fitted"}
