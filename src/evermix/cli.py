@@ -123,6 +123,9 @@ def _add_look(add: Callable[..., Any]) -> None:
         do.plan,
         "one",
     )
+    c = add("drift", "compare two large tables, thousands of independent rows each, by plain PSI", do.drift)
+    c.add_argument("--table", required=True, help="CSV or Parquet of the reference: path, glob or fsspec URL")
+    c.add_argument("--current", required=True, help="the same of the rows to compare with it")
     c = add("status", "show champion, freshness and pending approval of every model", do.status, "any")
     c.add_argument("--no-registry", action="store_true", help="do not compare with MLflow, which saves its import")
     add("metrics", "print the health of every model and of the platform as Prometheus reads it", do.metrics, "any")

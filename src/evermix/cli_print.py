@@ -177,6 +177,13 @@ def evidence_text(known: dict[str, dict[str, str]]) -> str:
     return table(["evidence", "unit", "lasts", "meaning"], rows)
 
 
+def drift_text(told: dict[str, Any]) -> str:
+    """Return the plain PSI of each column, largest first."""
+    rows = [[c["column"], f"{c['psi']:.4f}", f"{c['quiet_psi']:.4f}", c["verdict"]] for c in told["columns"]]
+    text = table(["column", "PSI", "mean PSI if nothing changed", "verdict"], rows)
+    return f"{text}\n{told['note']}"
+
+
 def quality_text(models: list[dict[str, Any]]) -> str:
     """Return per model the series of its last delivery, those outside their limits first."""
     return "\n\n".join(_quality_of(model) for model in models)

@@ -180,3 +180,14 @@ def test_channels_in_bursts_leave_the_others_their_limits():
     report = measure(panel)
     assert all(np.isfinite(c.ratio) for c in report.columns)
     assert "spend.c3" in {column for column, _ in called(report)}
+
+
+def test_paths_for_a_plot_are_distances_from_the_season():
+    panel = make_panel(14, 150)
+    paths = drift.tested_paths(panel, 130)
+    level = paths[(paths["column"] == "spend.c0") & (paths["aspect"] == "level")]
+    assert len(level) == 150 and level["since"].sum() == 20
+    past = level[~level["since"]]
+    inside = (past["apart"] > past["low"]) & (past["apart"] < past["high"])
+    assert inside.mean() == pytest.approx(0.9, abs=0.02)
+    assert drift.tested_paths(panel[["week", "geo", "target"]], 130).empty

@@ -330,6 +330,19 @@ def test_a_week_without_anything_still_makes_a_page(tmp_path):
     assert page.count('class="absent"') == 10
 
 
+def test_drift_says_what_moved_draws_it_and_marks_what_decides_nothing(evaluated):
+    weeks = pd.date_range("2024-01-01", periods=60, freq="7D")
+    path = {"week": weeks, "column": "spend.tv", "aspect": "level", "low": -0.4, "high": 0.4}
+    paths = pd.DataFrame(path | {"apart": np.where(np.arange(60) < 47, 0.1, 0.7), "since": np.arange(60) >= 43})
+    page = week_report(whole_week(evaluated, drift_paths=paths), "2026-03-02.evidently.html")
+    assert "its last 4 weeks at 1.31 of its largest 4 weeks in training; the response there is an extrapolation" in page
+    assert "+0.65" in page and "90 % of training" in page
+    assert 'href="2026-03-02.evidently.html"' in page and "nothing is decided by it" in page
+    assert week_report(whole_week(evaluated, drift_paths=paths)) == week_report(
+        whole_week(evaluated, drift_paths=paths)
+    )
+
+
 def test_two_geos_get_a_panel_each(evaluated):
     both = [row | {"geo": geo} for row in scores(20) for geo in ("north", "south")]
     text = _Reader(week_report(whole_week(evaluated, scores=both))).text

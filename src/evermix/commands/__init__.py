@@ -1,6 +1,18 @@
 """What each command of the command line does: calls one verb and hands its result to the printer."""
 
-from evermix.commands.look import evidence, export, exporter, history, metrics, plan, quality, rules, status, verify
+from evermix.commands.look import (
+    drift,
+    evidence,
+    export,
+    exporter,
+    history,
+    metrics,
+    plan,
+    quality,
+    rules,
+    status,
+    verify,
+)
 from evermix.commands.person import accept, freeze, notify, promote, refit, review, rollback, unfreeze, watchdog
 from evermix.commands.start import adopt, demo, down, init, manifest, simulate, up
 from evermix.commands.weekly import close, ingest, pending, replay, report, stage, week
@@ -11,6 +23,7 @@ __all__ = [
     "close",
     "demo",
     "down",
+    "drift",
     "evidence",
     "export",
     "exporter",

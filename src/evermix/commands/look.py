@@ -100,3 +100,10 @@ def quality(args: argparse.Namespace) -> None:
 
     env, _, models = models_of(args)
     out.show(args, verb(env, models, week_of(args) if args.as_of else None), out.quality_text)
+
+
+def drift(args: argparse.Namespace) -> None:
+    """Compare two large tables by plain PSI."""
+    from evermix.stages.drift import run as verb
+
+    out.show(args, verb(args.table, args.current), out.drift_text)

@@ -131,6 +131,30 @@ def measure_drift(
     return _report("tested", _test(table, series, settings, seed, limits), series.not_tested, about)
 
 
+def tested_paths(panel: pd.DataFrame, reference_weeks: int) -> pd.DataFrame:
+    """Return the tested series as they go about their season, for a plot.
+
+    Returns
+    -------
+    DataFrame
+        ``week, column, aspect, apart, low, high, since``: distance from the season on the series' scale, NaN where off;
+        the range that holds 90 % of the reference weeks; whether the week came after the reference.
+    """
+    table = weekly_inputs(panel)
+    series = list_series(table, reference_weeks)
+    if not series.names:
+        return pd.DataFrame(columns=["week", "column", "aspect", "apart", "low", "high", "since"])
+    design = season_design(table.index)
+    apart = np.where(series.on, distances(series, learn_memory(series, design), design), np.nan)
+    low, high = np.nanquantile(apart[:, :reference_weeks], (0.05, 0.95), axis=1)
+    since = np.arange(len(table)) >= reference_weeks
+    parts = [
+        pd.DataFrame({"week": table.index, "column": column, "aspect": aspect, "apart": path, "since": since})
+        for (column, aspect), path in zip(series.names, apart, strict=True)
+    ]
+    return pd.concat([part.assign(low=a, high=b) for part, a, b in zip(parts, low, high, strict=True)])
+
+
 def _test(
     table: pd.DataFrame, series: Series, settings: MonitorParams, seed: list[int], limits: Callable[..., Null]
 ) -> list[ColumnDrift]:

@@ -73,7 +73,8 @@ def _column_psi(name: str, reference: pd.Series, current: pd.Series) -> ColumnPs
     verdict: Literal["stable", "moderate", "large"] = (
         "large" if value > LARGE else "moderate" if value > MODERATE else "stable"
     )
-    quiet = (counts[0].size - 1) * (1 / len(reference) + 1 / len(current))
+    bins = int(((counts[0] + counts[1]) > 0).sum())
+    quiet = (bins - 1) * (1 / len(reference) + 1 / len(current))
     return ColumnPsi(column=name, psi=value, quiet_psi=quiet, verdict=verdict)
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from evermix.config import ModelParams
 from evermix.core import ledger
+from evermix.core.drift import tested_paths
 from evermix.core.prequential import one_step
 from evermix.engines.history import History, pull_outputs
 from evermix.engines.reports import WEEKS_SHOWN, WeekFiles, evidently_report, week_report
@@ -79,6 +80,7 @@ def _read(store: Store, params: ModelParams) -> WeekFiles:
         curves=curves,
         slack=params.monitor.cusum_slack,
         quality=points_to_draw(store, params, WEEKS_SHOWN),
+        drift_paths=_drift_paths(store),
     )
 
 
@@ -91,6 +93,13 @@ def _budget(store: Store, params: ModelParams) -> tuple[dict[str, Any] | None, p
         return None, None
     review = review_live(store, params)
     return review.record, review.curves
+
+
+def _drift_paths(store: Store) -> pd.DataFrame | None:
+    drift = _json(store.monitored / "drift.json")
+    if not drift or not drift.get("columns"):
+        return None
+    return tested_paths(pd.read_parquet(store.validated / "panel.parquet"), drift["reference_weeks"])
 
 
 def _evidently(store: Store, params: ModelParams, week: WeekFiles, folder: Path) -> Path | None:

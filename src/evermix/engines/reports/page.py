@@ -17,6 +17,7 @@ from evermix.core.outcomes import TELL, rules_of
 from evermix.core.prequential import log_table
 from evermix.core.rule_costs import rule_costs
 from evermix.engines.reports import figures as fig
+from evermix.engines.reports.drift_plot import drift_plot
 from evermix.engines.reports.plots import curves_plot, evaluation_figures, prequential_plot
 from evermix.engines.reports.quality_plot import quality_plot
 from evermix.records import QualityPoint, RuleCost, Score
@@ -66,6 +67,8 @@ class WeekFiles:
         Points of data quality, oldest first, those of this week's delivery last.
     posterior : dict | None
         Contributions and ROAS of the last year by the posterior of today; None before there is a version.
+    drift_paths : DataFrame | None
+        The series that drift was asked of, as ``core.drift.tested_paths`` gives them.
     """
 
     model: str
@@ -88,6 +91,7 @@ class WeekFiles:
     slack: float
     quality: Sequence[QualityPoint] = ()
     posterior: Mapping[str, Any] | None = None
+    drift_paths: pd.DataFrame | None = None
 
     @property
     def missing(self) -> dict[str, str]:
@@ -283,4 +287,7 @@ def _charts(week: WeekFiles) -> dict[str, str]:
             drawn["quality"] = plot
         if week.budget and week.curves is not None and not week.curves.empty:
             drawn["curves"] = curves_plot(week.curves)
+        rows = _drift_rows(week.drift)
+        if week.drift_paths is not None and (plot := drift_plot(week.drift_paths, rows)) is not None:
+            drawn["drift"] = plot
         return {name: Markup(fig.to_svg(figure, name)) for name, figure in drawn.items()}
