@@ -54,7 +54,7 @@ def test_the_plan_of_a_champion_that_believes_the_same_costs_nothing(panel):
 
 def test_without_another_version_its_plan_is_not_applicable(panel):
     found = review_budget(kept_plan(panel, None, COLUMNS, 13), Voice("champion", believed, CHANNELS), SD, None, 0.3, [])
-    assert set(found.not_applicable) == {"champion_plan_regret_per_week", "champion_plan_regret_share"}
+    assert set(found.not_applicable) == set(METRICS[-3:])
     assert set(found.curves["version"]) == {"champion"}
 
 

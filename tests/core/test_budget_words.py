@@ -32,6 +32,7 @@ RECORD = {
     "regret_share": 0.0125,
     "perfect_information_per_week": 95.0,
     "champion_plan_regret_per_week": 60.0,
+    "champion_plan_regret_se": 3.0,
     "champion_plan_regret_share": 0.002,
     "experiment": TEST,
 }
@@ -52,6 +53,11 @@ def test_cost_of_keeping_the_plan_is_told_with_its_unit_its_chance_and_what_is_a
 def test_a_regret_within_its_error_is_called_none():
     text = said(budget_markdown(RECORD | {"regret_per_week": 20.0}))
     assert "is clearly better" in text and "keeping the plan costs" not in text
+
+
+def test_versions_whose_plans_are_worth_the_same_are_said_to_agree():
+    text = said(budget_markdown(RECORD | {"champion_plan_regret_per_week": 5.0}))
+    assert "agree in money" in text and "following" not in text
 
 
 def test_without_another_version_only_one_plan_is_told():
@@ -90,4 +96,4 @@ def test_what_does_not_apply_says_why():
 
 
 def test_amounts_read_like_amounts():
-    assert [amount(v) for v in (123456.7, 99.95, 0.01234, 0.0)] == ["123,457", "100", "0.0123", "0"]
+    assert [amount(v) for v in (123456.7, 83.8, 9.876, 0.01234, 0.0)] == ["123,457", "84", "9.88", "0.0123", "0"]

@@ -70,6 +70,7 @@ BUDGET = {
     "regret_share": 0.04,
     "perfect_information_per_week": 12.0,
     "champion_plan_regret_per_week": 70.0,
+    "champion_plan_regret_se": 2.0,
     "champion_plan_regret_share": 0.04,
     "experiment": None,
 }

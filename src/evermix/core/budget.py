@@ -26,6 +26,7 @@ METRICS = (
     "regret_share",
     "perfect_information_per_week",
     "champion_plan_regret_per_week",
+    "champion_plan_regret_se",
     "champion_plan_regret_share",
 )
 CURVES = ["version", "channel", "factor", "spend", "mean", "low_90", "high_90"]
@@ -128,11 +129,12 @@ def review_budget(
     tables = [curve_table(curves).assign(version=believed.name)]
     theirs, absent = None, {}
     if champion is None:
-        absent = dict.fromkeys(METRICS[-2:], "there is no other version whose plan could be judged")
+        absent = dict.fromkeys(METRICS[-3:], "there is no other version whose plan could be judged")
     else:
         theirs, table = _champions_plan(plan, champion, max_change)
         judged = regret.regret_of_keeping(curves, max_change, theirs)
         values["champion_plan_regret_per_week"] = judged.per_week
+        values["champion_plan_regret_se"] = judged.se
         values["champion_plan_regret_share"] = judged.per_week / brought if brought > 0 else float("nan")
         tables.append(table)
     record = {

@@ -53,11 +53,7 @@ def budget_words(record: Mapping[str, Any]) -> BudgetWords:
         f"{amount(record['perfect_information_per_week'])} {target} a week; no experiment is worth more than that."
     ]
     if "champion_best_spend" in record["channels"][0]:
-        cost = amount(max(0.0, record["champion_plan_regret_per_week"]))
-        told = (
-            f"If the new version is right, following the best split of the version in use costs {cost} {target} a week."
-        )
-        notes.insert(0, told)
+        notes.insert(0, _disagreement(record))
     test = record["experiment"]
     return BudgetWords(f"{plan} {_keeping(record)}", head, rows, notes, _proposal(test), _points(test, target))
 
@@ -76,8 +72,8 @@ def budget_markdown(record: Mapping[str, Any]) -> list[str]:
 
 
 def amount(value: float) -> str:
-    """Return a number as people read it: whole from 100 on, else three digits."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    """Return a number as people read it: whole from 10 on, else three digits."""
+    return f"{value:,.0f}" if abs(value) >= 10 else f"{value:.3g}"
 
 
 def percent(share: float, digits: int = 0) -> str:
@@ -95,6 +91,14 @@ def _keeping(record: Mapping[str, Any]) -> str:
         f"The best split of {same}, brings {amount(regret)} {target} a week more{share}: that is what keeping the plan "
         f"costs. The best split is the better one with probability {percent(record['chance_better'])}."
     )
+
+
+def _disagreement(record: Mapping[str, Any]) -> str:
+    cost, error = record["champion_plan_regret_per_week"], record["champion_plan_regret_se"]
+    whose = "the best split of the version in use"
+    if cost <= _CLEAR_ERRORS * error:
+        return f"The two versions agree in money: {whose} would be as good if the new one is right."
+    return f"If the new version is right, following {whose} costs {amount(cost)} {record['target']} a week."
 
 
 def _plans(record: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
@@ -137,7 +141,7 @@ def _points(test: Mapping[str, Any] | None, target: str) -> list[str]:
 
 def _shows(test: Mapping[str, Any]) -> str:
     difference = f"{amount(abs(test['detectable_roas']))} or more"
-    odds = "with probability 80 %, and finds one that is not there with 5 %"
+    odds = "with probability 80 % (a false alarm has 5 %)"
     if test["is_long_enough"]:
         return f"If the truth differs from that by {difference}, the test shows it {odds}."
     return f"It is small beside the noise: even {test['weeks']} weeks show only a difference of {difference} {odds}."
