@@ -53,7 +53,8 @@ def roas_table(contest: Mapping[str, Any]) -> Table:
 def _row(row: Mapping[str, Any]) -> list[str]:
     name = f"{row['name']} (proposed)" if row["proposed"] else row["name"]
     if row["status"] != "fitted":
-        return [name, row["why"], "", "", f"not fitted: {row['fault']}"]
+        # A fault may be of several lines, and a row of a table has one.
+        return [name, row["why"], "", "", f"not fitted: {' '.join(row['fault'].split())}"]
     leads = [_lead(row[key], row[f"{key}_se"]) for key in ("lead", "champion_lead")]
     return [name, row["why"], "" if row["name"] == REFIT else leads[0], leads[1], "yes" if row["converged"] else "no"]
 
