@@ -1,6 +1,8 @@
 # One command per habit; CI runs exactly these. `make` alone lists them.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
+# Which files of the fault suite; none: all.
+FAULTS :=
 PY := .venv/bin/python
 PYTEST := $(PY) -m pytest -q
 STAMP := .venv/.ready
@@ -34,7 +36,7 @@ slow: setup ## the demo through a real Airflow and MLflow, checked through their
 	$(PYTEST) -m "slow and not fault"
 
 faults: setup ## harm real runs in every way we know, five times each, an hour or two; writes docs/faults.md
-	EVERMIX_FAULT_REPEATS=$${EVERMIX_FAULT_REPEATS:-5} EVERMIX_FAULT_TABLE=$${EVERMIX_FAULT_TABLE-docs/faults.md} $(PYTEST) -m fault
+	EVERMIX_FAULT_REPEATS=$${EVERMIX_FAULT_REPEATS:-5} EVERMIX_FAULT_TABLE=$${EVERMIX_FAULT_TABLE-docs/faults.md} $(PYTEST) -m fault $(FAULTS)
 
 # One BLAS thread: a shard is a core.
 validity: setup ## the study behind docs/validity.md: resumable, SHARDS=2 side by side, REPLICATES=1000 MCMC=50; an hour or two
