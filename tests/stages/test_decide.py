@@ -12,8 +12,11 @@ from stages.world import (
     write_week,
 )
 
+from evermix.core.close import WeekOutcome, answer_question, close_week
+from evermix.core.orders import orders_for
 from evermix.engines.sources import read_panel
 from evermix.engines.store import Store, copy_folder, hash_folder, read_json, write_json
+from evermix.records import Verdict
 from evermix.stages import decide, monitor
 
 
@@ -152,6 +155,26 @@ def test_a_refused_backstop_waits_until_the_no_expires_or_params_ask_for_another
     assert play_old(store, 55, None, params).decision == "refit"
     other = params.model_copy(update={"spec": SPEC | {"yearly_seasonality": 2}})
     assert play_old(store, 55, no, other).decision == "refit"
+
+
+def test_a_no_in_the_ledger_silences_the_next_weeks_until_it_expires(store):
+    """Close, answer and open as the loop does, without its fits."""
+    backstop = next(rule for rule in make_params().rules if rule.name == "backstop")
+    params = make_params().model_copy(update={"rules": [backstop]})
+    write_champion(store)
+    asked = play_old(store, 53, params=params)
+    copy_folder(store.request, store.before / "request")
+    verdict = Verdict(model="brand", request=asked.request, verdict="hold", reasons=["odd"], checks=[])
+    closing = close_week([], "v1", None, WeekOutcome(asked, verdict, "v2", "0" * 64, False, {}, {}), 4, "t")
+    events, _ = answer_question(closing.events, closing.question, False, "ada", "t")
+
+    def next_week(weeks):
+        orders = orders_for(events, week_of(FITTED_WEEKS + weeks - 1), "aa", 4)
+        return play_old(store, weeks, orders["refused"], params)
+
+    assert next_week(54).reasons[0].startswith("ada said no (rule backstop still fires)")
+    assert next_week(57).decision == "keep"
+    assert next_week(58).decision == "refit"
 
 
 def test_an_upstream_request_is_asked_by_the_table_and_a_persons_holds_without_it(store):
