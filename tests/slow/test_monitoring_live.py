@@ -18,8 +18,10 @@ from urllib.parse import urlencode
 import pytest
 import yaml
 from core import ledgers
-from stages.histories import keep_delivery, keep_ledger, make_env
+from stages.histories import keep_delivery, keep_ledger, make_env, quality_point
 from stages.test_metrics import answering
+
+from evermix.core.quality_record import to_text
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +51,9 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("live")
     env = make_env(folder)
     asked = ledgers.question(ledgers.first_weeks(), "2026-01-12", "review", "hold")
-    keep_ledger(env, "brand", asked, {"id": ledgers.CHAMPION, "fitted_through": "2025-12-29"})
+    quality = [quality_point("2026-01-12", False), quality_point("2026-01-12", False, measure="label_delay_weeks")]
+    champion = {"id": ledgers.CHAMPION, "fitted_through": "2025-12-29"}
+    keep_ledger(env, "brand", asked, champion, to_text(quality))
     keep_delivery(env, "brand", "2026-01-12")
     ports = {"evermix-exporter:9187": free_port(), "127.0.0.1:9090": free_port()}
     config = yaml.safe_load((MONITORING / "prometheus/prometheus.yml").read_text())
