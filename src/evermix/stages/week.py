@@ -256,10 +256,12 @@ class Loop:
     def take_delivery(self, as_of: str, folder: Path) -> SnapshotSummary:
         """Write what the source says for a week into a folder; nothing of it is kept yet."""
         # Loaded here, as in `check_spec`.
-        from evermix.engines.sources import read_panel
+        from evermix.engines.sources import panel_of
         from evermix.stages.ingest import plan_place, take_snapshot
 
         week, today = date.fromisoformat(as_of), datetime.now(UTC).date()
+        # As it was committed: what lies in the clone may be half of a close that was cut off.
+        accepted = self.history.file_at("HEAD", f"live/{self.model}/panel.parquet")
         return take_snapshot(
             self.params,
             self.env.source_path(self.params.source.path),
@@ -268,7 +270,7 @@ class Loop:
             plan_place(self.env, self.params.source),
             # A clock that stands before the end of the week it closes cannot say what is the future.
             today=today if today >= week + timedelta(days=7) else None,
-            accepted=read_panel(self.store.live / "panel.parquet"),
+            accepted=panel_of(accepted) if accepted is not None else None,
         )
 
     def _refuse_a_start_before_the_data(self, as_of: str, summary: SnapshotSummary) -> None:

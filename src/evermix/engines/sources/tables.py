@@ -95,10 +95,13 @@ def panel_bytes(panel: pd.DataFrame) -> bytes:
 
 def read_panel(path: Path) -> pd.DataFrame | None:
     """Return a panel from Parquet with the canonical types, None if the file is not there."""
-    if not path.is_file():
-        return None
+    return panel_of(path.read_bytes()) if path.is_file() else None
+
+
+def panel_of(data: bytes) -> pd.DataFrame:
+    """Return a panel from the bytes of its Parquet file, with the canonical types."""
     # Parquet knows no whole seconds, so pandas hands back milliseconds.
-    return pd.read_parquet(path).astype({"week": "datetime64[s]", "geo": "str"})
+    return pd.read_parquet(io.BytesIO(data)).astype({"week": "datetime64[s]", "geo": "str"})
 
 
 def _decode(data: bytes) -> str:
