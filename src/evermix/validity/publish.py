@@ -173,6 +173,8 @@ def _false_alarm_table(params: ModelParams, quiet: Sequence[Row], exact: Sequenc
     rows: list[list[Any]] = []
     for rule in params.rules:
         if rule not in [*sequential, *inputs]:
+            if rule.evidence.startswith(tuple(f"{group}." for group in (*SEQUENTIAL, *INPUTS))):
+                rows.append([f"`{rule.name}` (`{rule.evidence} {rule.op} {rule.value:g}`)", "not measured", "not run"])
             continue
         asked = whole if rule in inputs else quiet
         shown = "not run" if rule in inputs else false_alarms(exact, first_of([rule]))

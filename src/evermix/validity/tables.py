@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from evermix.config import Rule
-from evermix.validity.policy import first_fired
+from evermix.validity.policy import RECORDED, first_fired
 from evermix.validity.replicate import HORIZON
 
 Row = dict[str, Any]
@@ -66,9 +66,9 @@ class Detection:
 
 
 def alarm_rules(rules: Sequence[Rule], groups: Iterable[str]) -> list[Rule]:
-    """Return the rules that ask evidence of these groups."""
+    """Return the rules that ask evidence of these groups which the study has."""
     wanted = tuple(f"{group}." for group in groups)
-    return [rule for rule in rules if rule.evidence.startswith(wanted)]
+    return [rule for rule in rules if rule.evidence.startswith(wanted) and rule.evidence in RECORDED]
 
 
 def first_of(rules: Sequence[Rule], records: str = "records") -> FirstAlarm:
