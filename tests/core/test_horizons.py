@@ -71,7 +71,7 @@ def test_an_origin_expires_after_half_a_year():
 def test_alarms_look_at_single_geos_a_week_ahead_alone():
     plain = [make_score(week(0)), make_score(week(1), z=2.0)]
     more = [*plain, make_score(week(1), horizon=4, z=9.0), make_score(week(1), geo=pq.TOTAL_GEO, z=9.0)]
-    assert pq.weekly_z(more, None).tolist() == pq.weekly_z(plain, None).tolist()
+    assert [*pq.weekly_z(more, None).values()] == [*pq.weekly_z(plain, None).values()]
     assert pq.surprise([], more, 0.5, None) == pq.surprise([], plain, 0.5, None)
     assert len(pq.log_table(more, 0.5, None)) == 2
 

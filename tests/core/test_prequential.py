@@ -53,12 +53,12 @@ def test_no_week_gives_no_cusum():
 
 def test_geos_are_averaged_so_dependent_geos_raise_no_false_alarm():
     log = [score("2024-01-01", 2.0, geo) for geo in ("a", "b", "c", "d")]
-    assert pq.weekly_z(log, None).tolist() == [2.0]
+    assert [*pq.weekly_z(log, None).values()] == [2.0]
 
 
 def test_weeks_count_in_order_of_arrival():
     late = score("2024-01-01", -5.0, as_of="2024-01-15")
-    assert pq.weekly_z([late, score("2024-01-08", 1.0)], None).tolist() == [1.0, -5.0]
+    assert [*pq.weekly_z([late, score("2024-01-08", 1.0)], None).values()] == [1.0, -5.0]
 
 
 def test_reset_drops_the_weeks_up_to_it():

@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from evermix.records import Cell, SnapshotDiff
 
@@ -16,8 +17,12 @@ _RELATIVE_TOLERANCE = 1e-9
 
 def differs(old: pd.Series, new: pd.Series) -> pd.Series:
     """Return where two aligned columns hold different values; two NaN are the same, NaN and a number are not."""
-    close = np.isclose(old.to_numpy(float), new.to_numpy(float), rtol=_RELATIVE_TOLERANCE, atol=0.0, equal_nan=True)
-    return pd.Series(~close, index=new.index)
+    return pd.Series(values_differ(old.to_numpy(float), new.to_numpy(float)), index=new.index)
+
+
+def values_differ(old: NDArray[np.float64], new: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return where two arrays of one shape hold different values; NaN as in `differs`."""
+    return ~np.isclose(old, new, rtol=_RELATIVE_TOLERANCE, atol=0.0, equal_nan=True)
 
 
 def diff_panels(before: pd.DataFrame | None, now: pd.DataFrame, masked: Collection[str] = ()) -> SnapshotDiff:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from evermix.core.regret import COARSE_STEPS, Moves
 from evermix.core.response import Contribute, Responses, media_columns
@@ -25,7 +25,7 @@ LENGTHS_WEEKS = range(2, 13)
 # The weeks before the test that it is compared with: a quarter, in which little else changes.
 COMPARED_WEEKS = 13
 # Two-sided 5 %, power 0.8: an effect of so many standard errors is noticed four times in five.
-DETECTABLE_ERRORS = float(stats.norm.ppf(0.975) + stats.norm.ppf(0.8))
+DETECTABLE_ERRORS = float(special.ndtri(0.975) + special.ndtri(0.8))
 # A test is long enough when it notices that a channel brings half of what the model says, or half as much again.
 NOTICED_SHARE = 0.5
 # A plan that follows from a test is in use for about a year: then the calendar asks for a new fit.

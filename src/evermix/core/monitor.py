@@ -87,7 +87,7 @@ def observe_week(facts: WeekFacts, params: ModelParams, predict: Predict) -> Wee
         notes["structure.channels_changed"] = "; ".join(f"{name} {what}" for name, what in sorted(changed.items()))
     if settings:
         notes["structure.spec_changed"] = "differs from the champion: " + ", ".join(settings)
-    scores, surprise = _surprise(facts, params, predict, notes)
+    scores, surprise = score_week(facts, params, predict, notes)
     drift = measure_drift(facts.panel, pd.Timestamp(champion.fitted_through), params.monitor)
     notes["drift.calls"] = _drift_note(drift)
     values: dict[str, float | bool | None] = {
@@ -103,21 +103,10 @@ def observe_week(facts: WeekFacts, params: ModelParams, predict: Predict) -> Wee
     return WeekSeen({"status": "observed", "values": values, "notes": notes}, scores, drift.model_dump())
 
 
-def add_evidence(evidence: dict[str, Any], values: Mapping[str, float | bool | None], notes: Mapping[str, str]) -> None:
-    """Add numbers, and what there is to say of them, to a week's evidence."""
-    evidence["values"].update(values)
-    evidence["notes"].update(notes)
-
-
-def flat_metrics(evidence: dict[str, Any], log: Sequence[Score]) -> dict[str, float]:
-    """Return the numbers among the evidence, and means over the log, under flat names."""
-    numbers = {name.replace(".", "_"): float(value) for name, value in evidence["values"].items() if value is not None}
-    return numbers | {f"log_{name}": value for name, value in pq.log_summary(log).items()}
-
-
-def _surprise(
+def score_week(
     facts: WeekFacts, params: ModelParams, predict: Predict, notes: dict[str, str]
 ) -> tuple[list[Score], dict[str, float | None]]:
+    """Return the scores of the rows that came, and the ``surprise.*`` evidence with them; the notes say why not."""
     champion, slack = facts.champion, params.monitor.cusum_slack
     panel, lost = pq.complete_inputs(facts.panel, facts.before, champion.columns)
     due = pq.rows_to_score(panel, facts.before, champion.fitted_through, facts.log)
@@ -133,6 +122,18 @@ def _surprise(
     else:
         notes["surprise.weeks_scored"] = "no new week has a target yet"
     return scores, {**pq.surprise(facts.log, scores, slack, facts.reset_after)}
+
+
+def add_evidence(evidence: dict[str, Any], values: Mapping[str, float | bool | None], notes: Mapping[str, str]) -> None:
+    """Add numbers, and what there is to say of them, to a week's evidence."""
+    evidence["values"].update(values)
+    evidence["notes"].update(notes)
+
+
+def flat_metrics(evidence: dict[str, Any], log: Sequence[Score]) -> dict[str, float]:
+    """Return the numbers among the evidence, and means over the log, under flat names."""
+    numbers = {name.replace(".", "_"): float(value) for name, value in evidence["values"].items() if value is not None}
+    return numbers | {f"log_{name}": value for name, value in pq.log_summary(log).items()}
 
 
 def _drift_note(drift: DriftReport) -> str:

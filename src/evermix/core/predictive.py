@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 Floats = NDArray[np.float64]
 
@@ -119,7 +119,7 @@ class Predictive:
         """Return the exact quantile of the mixture, shape (row,), by bisection of its distribution function."""
         reach = _REACH_SD
         if self.nu is not None:
-            reach = max(reach, float(np.max(stats.t.isf(min(probability, 1.0 - probability), self.nu))))
+            reach = max(reach, float(np.max(-special.stdtrit(self.nu, min(probability, 1.0 - probability)))))
         width = reach * self.sd
         low, high = (self.mean - width).min(axis=0), (self.mean + width).max(axis=0)
         for _ in range(_HALVINGS):

@@ -102,18 +102,18 @@ def score_rows(
     ]
 
 
-def weekly_z(log: Sequence[Score], reset_after: str | None) -> pd.Series:
-    """Return one z per arrival of a week since the last reset, ordered by arrival: index (as_of, week).
+def weekly_z(log: Sequence[Score], reset_after: str | None) -> dict[tuple[str, str], float]:
+    """Return one z per arrival of a week since the last reset, by (as_of, week) in order of arrival.
 
     Geos are averaged.  Their sum over sqrt(n) would be standard normal only if geos did not
     depend on each other; the average has a standard deviation of at most 1 whatever they do, so
     the false-alarm rate of the CUSUM holds and power is lost where they are independent.
     """
-    rows = [row for row in one_step(log) if reset_after is None or row.week > reset_after]
-    table = pd.DataFrame(
-        {"as_of": [r.as_of for r in rows], "week": [r.week for r in rows], "z": [r.z for r in rows]}
-    ).astype({"as_of": str, "week": str, "z": float})
-    return table.groupby(["as_of", "week"], sort=True)["z"].mean()
+    found: dict[tuple[str, str], list[float]] = {}
+    for row in one_step(log):
+        if reset_after is None or row.week > reset_after:
+            found.setdefault((row.as_of, row.week), []).append(row.z)
+    return {arrival: float(np.mean(found[arrival])) for arrival in sorted(found)}
 
 
 def cusum(z: NDArray[np.float64], slack: float) -> NDArray[np.float64]:
@@ -146,7 +146,7 @@ def surprise(log: Sequence[Score], new: Sequence[Score], slack: float, reset_aft
     Several weeks in one delivery count by the highest point they reach.
     """
     new = one_step(new)
-    path = cusum(weekly_z([*log, *new], reset_after).to_numpy(), slack)
+    path = cusum(np.array([*weekly_z([*log, *new], reset_after).values()]), slack)
     counted = len({row.week for row in new if reset_after is None or row.week > reset_after})
     recent = path[-max(counted, 1) :]
     return {
@@ -163,7 +163,7 @@ def log_table(log: Sequence[Score], slack: float, reset_after: str | None) -> pd
     if not log:
         return table.assign(cusum=pd.Series(dtype=float))
     z = weekly_z(log, reset_after)
-    path = dict(zip(z.index, cusum(z.to_numpy(), slack), strict=True))
+    path = dict(zip(z, cusum(np.array([*z.values()]), slack), strict=True))
     table["cusum"] = [path.get((row.as_of, row.week), np.nan) for row in log]
     return table
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evermix.core.diff import differs
+from evermix.core.diff import values_differ
 from evermix.core.draws import hash_weights
 from evermix.core.prequential import champion_inputs
 from evermix.records import VersionFile
@@ -114,25 +114,33 @@ def rows_that_count(
         Weeks (ISO Mondays) whose target never counts.
     """
     names = [*champion_inputs(columns), "target"]
-    both = pd.concat([base["week"], now["week"]])
-    weeks = pd.date_range(both.min(), both.max(), freq=_WEEK).astype("datetime64[s]")
+    first = min(base["week"].min(), now["week"].min())
     geos = sorted(set(base["geo"]) | set(now["geo"]))
-    grid = pd.MultiIndex.from_product([weeks, geos], names=_KEYS)
-    old, new = (panel.set_index(_KEYS)[names].reindex(grid) for panel in (base, now))
+    weeks = (max(base["week"].max(), now["week"].max()) - first) // _WEEK + 1
+    (was, old), (place, new) = (_on_grid(panel, names, first, weeks, geos) for panel in (base, now))
     # Inputs are never NaN in a panel, so that a week which one of the two lacks differs in all of them.
-    moved = np.any([differs(old[name], new[name]) for name in names[:-1]], axis=0)
-    moved = np.broadcast_to(moved, len(grid)).reshape(len(weeks), len(geos))
-    counts = spread_forward(moved, carry).ravel() | differs(old["target"], new["target"]).to_numpy()
-    days = pd.DatetimeIndex(grid.get_level_values("week"))
-    counts &= ~days.strftime("%Y-%m-%d").isin(list(masked))
-    then, added = (counts & np.isfinite(panel["target"].to_numpy()) for panel in (old, new))
-    named = pd.DatetimeIndex(days[then | added].unique()).strftime("%Y-%m-%d")
+    apart = values_differ(old, new)
+    counts = spread_forward(apart[..., :-1].max(axis=2), carry) | apart[..., -1]
+    days = pd.date_range(first, periods=weeks, freq=_WEEK).strftime("%Y-%m-%d")
+    counts &= ~days.isin(list(masked))[:, None]
+    then, added = (counts & np.isfinite(grid[..., -1]) for grid in (old, new))
     return Counted(
-        now=added[grid.get_indexer(pd.MultiIndex.from_frame(now[_KEYS]))],
-        then=then[grid.get_indexer(pd.MultiIndex.from_frame(base[_KEYS]))],
+        now=added.ravel()[place],
+        then=then.ravel()[was],
         rows=int((then | added).sum()),
-        weeks=tuple(named),
+        weeks=tuple(days[np.flatnonzero(then | added) // len(geos)].unique()),
     )
+
+
+def _on_grid(
+    panel: pd.DataFrame, names: list[str], first: pd.Timestamp, weeks: int, geos: list[str]
+) -> tuple[NDArray[np.int64], Floats]:
+    """Return the place of each row among all weeks and geos, and the columns there, shape (week, geo, name)."""
+    week = (panel["week"] - first).to_numpy() // _WEEK.to_timedelta64()
+    place = week * len(geos) + panel["geo"].map({geo: i for i, geo in enumerate(geos)}).to_numpy()
+    grid = np.full((weeks * len(geos), len(names)), np.nan)
+    grid[place] = panel[names].to_numpy(float)
+    return place, grid.reshape(weeks, len(geos), len(names))
 
 
 def spread_forward(moved: Mask, carry: int) -> Mask:

@@ -49,7 +49,7 @@ class Watched:
 def watched_rows(log: Sequence[Score], panel: pd.DataFrame, reset_after: str | None) -> Watched:
     """Return what is watched of a panel, by the log with the newest scores in it."""
     z = weekly_z(log, reset_after)
-    place = {week: i for i, (_, week) in enumerate(z.index)}
+    place = {week: i for i, (_, week) in enumerate(z)}
     scored = {(row.week, row.geo) for row in one_step(log)}
     keys = list(zip(panel["week"].dt.strftime("%Y-%m-%d"), panel["geo"].astype(str), strict=True))
     known = np.isfinite(panel["target"].to_numpy(float))
@@ -57,8 +57,8 @@ def watched_rows(log: Sequence[Score], panel: pd.DataFrame, reset_after: str | N
     return Watched(
         rows=rows,
         arrival=np.array([place[key[0]] for key, counts in zip(keys, rows, strict=True) if counts], dtype=np.int64),
-        weeks=tuple(week for _, week in z.index),
-        z=z.to_numpy(float),
+        weeks=tuple(week for _, week in z),
+        z=np.array([*z.values()], dtype=float),
     )
 
 

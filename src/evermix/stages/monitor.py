@@ -31,12 +31,12 @@ def run(store: Store, params: ModelParams) -> dict[str, Any]:
     """
     report = ValidationReport.model_validate(read_json(store.validated / "report.json"))
     champion = read_champion(store)
-    log, reset_after = _read_log(store)
+    log, reset_after = read_log(store)
     with fresh_folder(store.monitored) as draft:
         if report.status == "quarantined" or champion is None:
             seen = not_run(report)
         else:
-            facts = _facts(store, champion, log, reset_after)
+            facts = read_facts(store, champion, log, reset_after)
             live = load_live(store.before, champion)
             update = observe_update(live, facts, params)
             seen = observe_week(facts, params, _predictor(live, params.monitor.draws))
@@ -59,7 +59,8 @@ def run(store: Store, params: ModelParams) -> dict[str, Any]:
     return seen.evidence
 
 
-def _facts(store: Store, champion: VersionFile, log: list[Score], reset_after: str | None) -> WeekFacts:
+def read_facts(store: Store, champion: VersionFile, log: list[Score], reset_after: str | None) -> WeekFacts:
+    """Return what is known of an accepted week: its panel, the one before it, and the log as `read_log` gives it."""
     panel = read_panel(store.validated / "panel.parquet")
     if panel is None:
         raise StoreError(f"{store.validated / 'panel.parquet'}: not there. Run validate again.")
@@ -74,13 +75,14 @@ def _facts(store: Store, champion: VersionFile, log: list[Score], reset_after: s
     )
 
 
-def _predictor(live: Posterior, draws: int) -> Predict:
-    return lambda panel, rows: predict_rows(live.version, live.kept(draws), panel, rows)
-
-
-def _read_log(store: Store) -> tuple[list[Score], str | None]:
+def read_log(store: Store) -> tuple[list[Score], str | None]:
+    """Return the prequential log from before the week, and the week that alarms were last reset after."""
     path = store.before / "prequential.json"
     if not path.is_file():
         return [], None
     data = read_json(path)
     return [Score.model_validate(row) for row in data["rows"]], data["reset_after"]
+
+
+def _predictor(live: Posterior, draws: int) -> Predict:
+    return lambda panel, rows: predict_rows(live.version, live.kept(draws), panel, rows)

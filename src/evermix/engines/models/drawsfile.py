@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from evermix.errors import StoreError
 
+# How netCDF-4 names the scale of a dimension that has no coordinate.
+_NO_COORDINATE = b"This is a netCDF dimension but not a netCDF variable"
+
 
 def save_tree(tree: xr.DataTree, path: Path) -> None:
     """Write a tree as netCDF; the same draws give the same bytes.
@@ -34,17 +37,35 @@ def load_tree(path: Path) -> xr.DataTree:
 def load_posterior(path: Path) -> xr.Dataset:
     """Read the posterior group alone into memory: dims (chain, draw, ...)."""
     try:
-        return xr.load_dataset(path, group="posterior", engine="h5netcdf")
-    except (FileNotFoundError, OSError) as err:
+        return _read_posterior(path)
+    except (OSError, KeyError, ValueError) as err:
         raise _unreadable(path, err) from None
 
 
 def load_posterior_bytes(data: bytes) -> xr.Dataset:
     """Read the posterior group of a draws file that is in memory already, as from a commit."""
     try:
-        return xr.load_dataset(io.BytesIO(data), group="posterior", engine="h5netcdf")
-    except (OSError, ValueError, KeyError) as err:
+        return _read_posterior(io.BytesIO(data))
+    except (OSError, KeyError, ValueError) as err:
         raise _unreadable(Path("draws"), err) from None
+
+
+def _read_posterior(file: Path | io.BytesIO) -> xr.Dataset:
+    """Return what `save_tree` wrote, read as HDF5: a week opens several such files, and xarray takes ten times as long.
+
+    In netCDF a coordinate is a dimension scale, and a variable names its dimensions by their scales.
+    """
+    import h5py
+
+    variables, coords = {}, {}
+    with h5py.File(file, "r") as root:
+        for name, stored in root["posterior"].items():
+            values = stored.asstr()[...].astype(str) if h5py.check_string_dtype(stored.dtype) else stored[...]
+            if not stored.is_scale:
+                variables[name] = ([scale[0].name.rsplit("/", 1)[1] for scale in stored.dims], values)
+            elif not stored.attrs["NAME"].startswith(_NO_COORDINATE):
+                coords[name] = values
+    return xr.Dataset(variables, coords=coords)
 
 
 def weights_bytes(log_weights: NDArray[np.float64]) -> bytes:

@@ -119,12 +119,23 @@ def parameter(draws: xr.Dataset, design: Design, name: str, dims: tuple[str, ...
     if name not in draws:
         raise FitError(f"draws: {name!r} is missing; they hold {', '.join(map(str, draws))}. Fit this model again.")
     labels = {"geo": design.geos, "channel": design.channels, "control": design.control_names}
-    array = draws[name]
-    array = array.sel({dim: list(labels[dim]) for dim in array.dims if dim in labels})
-    for dim in dims:
+    array = draws[name].transpose("draw", *dims, missing_dims="ignore")
+    values = array.to_numpy()
+    for place, dim in enumerate(dims, start=1):
         if dim not in array.dims:
-            array = array.expand_dims(dim)
-    return array.transpose("draw", *dims).to_numpy()
+            values = np.expand_dims(values, place)
+        elif dim in labels:
+            values = values.take(_places(array, dim, labels[dim]), axis=place)
+    return values
+
+
+def _places(array: xr.DataArray, dim: str, labels: tuple[str, ...]) -> list[int]:
+    """Return where labels stand along a dim; xarray's own way builds an index for every parameter of every call."""
+    known = array[dim].to_numpy().tolist()
+    missing = [label for label in labels if label not in known]
+    if missing:
+        raise FitError(f"draws: {array.name} of {dim} {missing[0]!r} is missing; they hold {', '.join(known)}.")
+    return [known.index(label) for label in labels]
 
 
 def _parameters(draws: xr.Dataset, design: Design, prefix: str, names: tuple[str, ...]) -> Parameters:
