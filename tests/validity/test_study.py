@@ -10,10 +10,11 @@ import pytest
 
 from evermix.config import load_params
 from evermix.errors import ConfigError
-from evermix.validity import study
+from evermix.validity import rows
 from evermix.validity.publish import write_page
 from evermix.validity.replicate import study_params
-from evermix.validity.study import Job, measured, merge_shards, read_rows, run_job, surrogate_row
+from evermix.validity.rows import surrogate_row
+from evermix.validity.study import Job, measured, merge_shards, read_rows, run_job
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMS = study_params(load_params(ROOT / "params.yaml").models["brand"])
@@ -31,7 +32,7 @@ def counted(monkeypatch):
         seeds.append(seed)
         return {"seed": seed}
 
-    monkeypatch.setitem(study.ROWS, "surrogate", row)
+    monkeypatch.setitem(rows.ROWS, "surrogate", row)
     return seeds
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from evermix.core.experiment import USED_WEEKS
-
+# A plan that follows from a test is in use for about a year: then the calendar asks for a new fit.
+USED_WEEKS = 52
 # A regret within two Monte-Carlo errors of zero is none.
 _CLEAR_ERRORS = 2.0
 

@@ -28,8 +28,6 @@ COMPARED_WEEKS = 13
 DETECTABLE_ERRORS = float(special.ndtri(0.975) + special.ndtri(0.8))
 # A test is long enough when it notices that a channel brings half of what the model says, or half as much again.
 NOTICED_SHARE = 0.5
-# A plan that follows from a test is in use for about a year: then the calendar asks for a new fit.
-USED_WEEKS = 52
 
 _WARM_UP_WEEKS = 26
 _AFTERWARDS_WEEKS = 14

@@ -23,6 +23,7 @@ RECORDED = {
     "surprise.max_abs_z": (3.0, 6.0),
     "drift.calls": (1.0, 1.0),
     "drift.max_ratio": (0.5, 2.0),
+    "drift.extrapolation": (1.0, 9.0),
     "restatement.spend_share": (0.0, 1.0),
     "restatement.target_sd": (0.0, 9.0),
 }

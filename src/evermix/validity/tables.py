@@ -66,9 +66,18 @@ class Detection:
 
 
 def alarm_rules(rules: Sequence[Rule], groups: Iterable[str]) -> list[Rule]:
-    """Return the rules that ask evidence of these groups which the study has."""
+    """Return the rules that decide on evidence of these groups; those that only tell are not among them."""
     wanted = tuple(f"{group}." for group in groups)
-    return [rule for rule in rules if rule.evidence.startswith(wanted) and rule.evidence in RECORDED]
+    return [
+        rule
+        for rule in rules
+        if rule.evidence.startswith(wanted) and rule.evidence in RECORDED and rule.decision != "tell"
+    ]
+
+
+def telling_rules(rules: Sequence[Rule]) -> list[Rule]:
+    """Return the rules that alert and decide nothing, on evidence which the study has."""
+    return [rule for rule in rules if rule.decision == "tell" and rule.evidence in RECORDED]
 
 
 def first_of(rules: Sequence[Rule], records: str = "records") -> FirstAlarm:

@@ -13,6 +13,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from evermix.engines.models.coordinates import shear
 from evermix.engines.models.protocol import ModelKind
 from evermix.errors import FitError
 
@@ -79,14 +80,19 @@ def fit_model(
     """
     model = kind.build(panel, columns, spec, basis)
     observed_hash = check_observed(model, kind.observed(panel, columns, spec, basis))
-    compiled = _compile(model, kind.variables(model))
-    default_start = compiled.initial_point_func
+    variables = kind.variables(model)
     points = start_points(model, start) if start is not None else None
+    shifts = kind.shifts(model, panel, columns, spec, basis) if hasattr(kind, "shifts") else []
+    if shifts:
+        sheared = shear(model, variables, shifts)
+        model, points = sheared.model, sheared.moved(points) if points is not None else None
+    compiled = _compile(model, variables)
+    default_start = compiled.initial_point_func
     if points is not None:
         compiled = dataclasses.replace(compiled, initial_point_func=lambda at: points[int(at) % len(points)].copy())
     first = {"draws": sampler["draws"], "tune": sampler["tune"], "target_accept": sampler["target_accept"]}
     first["adaptation"] = "low_rank" if sampler["low_rank"] else "diag"
-    tree = _sample(compiled, model, sampler["chains"], seed, first, progress)
+    tree = _sample(compiled, variables, sampler["chains"], seed, first, progress)
     summary = summarize(tree)
     fallback = not converged(summary)
     if fallback:
@@ -97,7 +103,7 @@ def fit_model(
             "adaptation": "diag",
         }
         compiled = dataclasses.replace(compiled, initial_point_func=default_start)
-        tree = _sample(compiled, model, sampler["chains"], seed, second, progress)
+        tree = _sample(compiled, variables, sampler["chains"], seed, second, progress)
         summary = summarize(tree)
     summary |= {"fallback": fallback, "start": "default" if points is None or fallback else "old draws"}
     return FitResult(tree, summary, observed_hash)
@@ -197,7 +203,7 @@ def _compile(model: pm.Model, variables: Sequence[str]) -> Any:
 
 
 def _sample(
-    compiled: Any, model: pm.Model, chains: int, seed: int, settings: dict[str, Any], progress: Progress | None
+    compiled: Any, variables: list[str], chains: int, seed: int, settings: dict[str, Any], progress: Progress | None
 ) -> xr.DataTree:
     import nutpie
 
@@ -223,7 +229,7 @@ def _sample(
     if tree["posterior"].sizes.get("draw") != settings["draws"]:
         # nutpie answers an interrupt with the draws it has; those are no posterior.
         raise KeyboardInterrupt
-    posterior, stats = tree["posterior"].to_dataset(), tree["sample_stats"].to_dataset()
+    posterior, stats = tree["posterior"].to_dataset()[variables], tree["sample_stats"].to_dataset()
     return xr.DataTree.from_dict({"posterior": posterior.drop_attrs(), "sample_stats": sampler_stats(stats)})
 
 

@@ -19,6 +19,8 @@ from evermix.engines.models.likelihood import plain_log_likelihood
 if TYPE_CHECKING:
     import pymc as pm
 
+    from evermix.engines.models.coordinates import Shift
+
 _KEYS = ("adstock", "saturation", "yearly_seasonality", "trend", "model_config")
 _LIKELIHOODS = {"Normal": ("sigma",), "StudentT": ("sigma", "nu")}
 _DIMS = ("geo", "channel", "control", "fourier_mode", "date")
@@ -80,6 +82,19 @@ class MMMKind:
         design = make_design(panel, columns, basis, spec)
         scaled = design.target / target_scale(basis, design.geos, "max")
         return scaled[np.isfinite(scaled)]
+
+    def shifts(
+        self,
+        model: pm.Model,
+        panel: pd.DataFrame,
+        columns: dict[str, Any],
+        spec: dict[str, Any],
+        basis: dict[str, Any],
+    ) -> list[Shift]:
+        """Return the coordinates to sample in: rises and a level instead of amplitudes and an intercept."""
+        from evermix.engines.models.mmm_coordinates import rises_and_level
+
+        return rises_and_level(model, make_design(panel, columns, basis, spec), spec)
 
     def variables(self, model: pm.Model) -> list[str]:
         """Return free variables, and parameters that non-centred or transformed priors derive from them."""
