@@ -26,7 +26,7 @@ SPEC = {
     "trend": True,
     "model_config": {},
 }
-SAMPLER = {"chains": 4, "draws": 2000, "tune": 1000, "target_accept": 0.95, "low_rank": True, "fallback_tune": 1000}
+SAMPLER = {"chains": 4, "draws": 2000, "tune": 1000, "target_accept": 0.9, "low_rank": True, "fallback_tune": 1000}
 
 
 @pytest.fixture(scope="module")

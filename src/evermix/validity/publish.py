@@ -67,7 +67,7 @@ so that the mean falls by 1.0 (0.26).
   second.
 - **MCMC** draws from the exact posterior (its density equals the PyMC graph's to 1e-7), with the weekly update
   by the shipped Pareto-smoothed weights and a refit whenever a rule asks. The sampler is the study's own, since
-  nutpie on the graph needs ten times longer.
+  compiling the graph alone takes ten times longer than such a fit.
 - Thresholds were chosen on seeds from 100000 on; everything here comes from seeds 1 and up.
 """
 
@@ -79,8 +79,8 @@ _LIMITS = """## Limits
 - Alarms are never reset during a year here, as in the loop, where only a closed review resets them.
 - A change before week 20 is looked for from a base that is young; later in a base's life the posterior is
   tighter and the alarm a little faster.
-- The MCMC rows use the study's own sampler: 4 x 800 of its draws stand for the 4 x 2,000 of a shipped fit, which
-  have as many effective draws. A brand whose fit mixes worse is refitted more often.
+- The MCMC rows use the study's own sampler, 4 x 800 draws of it. A shipped fit has two to five times the effective
+  draws (the table above), and is refitted less often than these rows say; a brand whose fit mixes worse, more often.
 - Input drift, the slowest part, is tested on the first seeds alone ({drift}); it depends on inputs only, and is
   measured against the first base.
 - One brand, no geos: panels were not measured.

@@ -22,7 +22,7 @@ from evermix.validity.surrogate import Gaussian, fit_mode
 Floats = NDArray[np.float64]
 
 CHAINS, DRAWS = 4, 800
-"""A base of the study: chains that mix better, and as many effective draws as a shipped fit has."""
+"""A base of the study: fewer effective draws than a shipped fit has, for what a year of refits may cost."""
 _ROOT_2PI = float(np.sqrt(2.0 * np.pi))
 
 
