@@ -1,5 +1,6 @@
 """What a team sets: ``params.yaml`` (results), ``alerts.yaml`` (who is told) and ``EVERMIX_*`` variables (places)."""
 
+from evermix.config.columns import ChannelColumns, ColumnParams, HolidayCalendar, InputColumn, SourceParams
 from evermix.config.environment import Environment
 from evermix.config.evidence import EVIDENCE, Evidence
 from evermix.config.operations import (
@@ -12,21 +13,14 @@ from evermix.config.operations import (
     load_operations,
     parse_operations,
 )
+from evermix.config.rules import Check, Condition, Rule
 from evermix.config.schema import (
     FREEZE,
     PERSON,
-    ChannelColumns,
-    Check,
-    ColumnParams,
-    Condition,
-    HolidayCalendar,
-    InputColumn,
     MaskedWeeks,
     ModelParams,
     MonitorParams,
     Params,
-    Rule,
-    SourceParams,
     load_params,
     parse_params,
 )

@@ -9,116 +9,25 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Mapping
-from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from evermix.config.evidence import EVIDENCE, nearest_evidence
+from evermix.config.columns import (
+    ColumnParams,
+    SourceParams,
+)
+from evermix.config.fields import Count, Monday, Name, Positive, Share, Strict
+from evermix.config.rules import GateParams, Rule
 from evermix.errors import ConfigError
 
 # What an order of a person is called among the causes of a decision.
 PERSON, FREEZE = "person", "freeze"
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Positive = Annotated[float, Field(gt=0.0)]
-Count = Annotated[int, Field(ge=0)]
 
-
-def _is_monday(text: str) -> str:
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        day = None
-    if day is None or day.weekday():
-        raise ValueError("expected a Monday as YYYY-MM-DD in quotes")
-    return text
-
-
-Monday = Annotated[str, AfterValidator(_is_monday)]
-Aggregate = Literal["sum", "mean", "max", "min", "last"]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class SourceParams(_Strict):
-    """Where a model's data come from and how its rows are dated."""
-
-    path: str
-    format: Literal["csv", "parquet", "sql"]
-    frequency: Literal["weekly", "daily"]
-    label: Literal["start", "end"]
-    week_start: Literal["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"]
-    query: str | None = None
-    plan: str | None = None
-
-    @model_validator(mode="after")
-    def _sql_has_a_query(self) -> SourceParams:
-        if (self.format == "sql") != (self.query is not None):
-            raise ValueError("query is due with format sql, and with no other")
-        return self
-
-
-class TargetColumn(_Strict):
-    """The column to be explained, and how days become weeks."""
-
-    column: str
-    aggregate: Aggregate
-
-
-class ChannelColumns(_Strict):
-    """The columns of one channel.
-
-    ``launched`` is the Monday of its first week, None: always there; ``retired`` the Monday of the first week
-    without it; ``bursty``: weeks without spend are usual, so that a sudden zero says nothing.
-    """
-
-    spend: str
-    exposure: str | None
-    launched: Monday | None
-    retired: Monday | None = None
-    bursty: bool = False
-
-
-class InputColumn(_Strict):
-    """One column of a control or event, and how days become weeks."""
-
-    column: str
-    aggregate: Aggregate
-
-
-class HolidayCalendar(_Strict):
-    """An event made of a market's public holidays: how many fall into each week.  No column of the source."""
-
-    calendar: str
-    subdivision: str | None
-
-
-class ColumnParams(_Strict):
-    """Which source column plays which role."""
-
-    date: str
-    geo: str | None
-    target: TargetColumn
-    channels: dict[Name, ChannelColumns]
-    controls: dict[Name, InputColumn]
-    events: dict[Name, InputColumn | HolidayCalendar]
-
-    def delivered_events(self) -> dict[str, InputColumn]:
-        """Return the events that are columns of the source."""
-        return {name: event for name, event in self.events.items() if isinstance(event, InputColumn)}
-
-    def holiday_calendars(self) -> dict[str, HolidayCalendar]:
-        """Return the events that are made from a calendar."""
-        return {name: event for name, event in self.events.items() if isinstance(event, HolidayCalendar)}
-
-
-class SamplerParams(_Strict):
+class SamplerParams(Strict):
     """Settings of nutpie, and the diagonal-metric run that stands in when the first does not converge."""
 
     chains: Annotated[int, Field(ge=2)]
@@ -130,7 +39,7 @@ class SamplerParams(_Strict):
     seed: Count
 
 
-class ValidationParams(_Strict):
+class ValidationParams(Strict):
     """Limits of the data contract."""
 
     min_weeks: Annotated[int, Field(ge=1)]
@@ -138,14 +47,14 @@ class ValidationParams(_Strict):
     target_jump: Positive
     spend_jump: Positive
     max_zero_target_share: Share
-    personal_data_allowed: list[str] = []
+    personal_data_allowed: list[str] = Field(default_factory=list)
     max_rewritten_share: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
     quality_false_calls_per_year: Positive
     quality_min_weeks: Annotated[int, Field(ge=13)]
-    tracked: dict[Name, list[str]] = {}
+    tracked: dict[Name, list[str]] = Field(default_factory=dict)
 
 
-class MonitorParams(_Strict):
+class MonitorParams(Strict):
     """How the live posterior is questioned each week."""
 
     draws: Annotated[int, Field(ge=100)]
@@ -158,53 +67,7 @@ class MonitorParams(_Strict):
     seed: Count
 
 
-class Condition(_Strict):
-    """``evidence op value``: what one number of the week's evidence must be."""
-
-    evidence: str
-    op: Literal[">", ">=", "<", "<=", "==", "!="]
-    value: float | bool
-
-    @model_validator(mode="before")
-    @classmethod
-    def _numbers_are_floats(cls, data: Any) -> Any:
-        if isinstance(data, dict) and type(data.get("value")) is int:
-            return {**data, "value": float(data["value"])}
-        return data
-
-    @model_validator(mode="after")
-    def _can_be_asked(self) -> Condition:
-        known = EVIDENCE.get(self.evidence)
-        if known is None:
-            raise ValueError(f"no evidence is named {self.evidence!r}. {nearest_evidence(self.evidence)}")
-        if (known.unit == "bool") != isinstance(self.value, bool):
-            expected = "true or false" if known.unit == "bool" else f"a number of {known.unit}"
-            raise ValueError(f"{self.evidence} {self.op} {self.value}: expected {expected}")
-        if known.unit == "bool" and self.op not in ("==", "!="):
-            raise ValueError(f"{self.evidence} is true or false; got op {self.op!r}, expected '==' or '!='")
-        return self
-
-
-class Rule(Condition):
-    """One line of the decision table: where its condition holds, and all those of ``also``, it fires ``decision``.
-
-    The decision ``tell`` ends nothing: people are told and the next rule is asked.  ``tell`` names the routes of
-    ``alerts.yaml`` that its alerts take; none: those that take the model and the severity.
-    """
-
-    name: Name
-    also: list[Condition] = []
-    decision: Literal["quarantine", "first_fit", "refit", "review", "update", "tell"]
-    severity: Literal["info", "warning", "critical"]
-    tell: list[str] = []
-    why: str
-
-    def conditions(self) -> list[Condition]:
-        """Return all that must hold."""
-        return [self, *self.also]
-
-
-class EvaluationParams(_Strict):
+class EvaluationParams(Strict):
     """How a challenger is measured."""
 
     holdout_weeks: Annotated[int, Field(ge=1)]
@@ -216,35 +79,7 @@ class EvaluationParams(_Strict):
     seed: Count
 
 
-class Check(_Strict):
-    """One line of the gate: the number named ``metric`` must lie within ``[low, high]``, otherwise hold or reject.
-
-    ``at_first_fit`` stands in for ``otherwise`` when no version is in use: ``note`` says it and goes on.
-    """
-
-    metric: str
-    low: float | None
-    high: float | None
-    otherwise: Literal["hold", "reject"]
-    at_first_fit: Literal["note", "hold", "reject"]
-    why: str
-
-    @model_validator(mode="before")
-    @classmethod
-    def _numbers_are_floats(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        return {k: float(v) if k in ("low", "high") and type(v) is int else v for k, v in data.items()}
-
-
-class GateParams(_Strict):
-    """What a challenger must pass, and how long a question waits."""
-
-    checks: list[Check]
-    approval_expires_weeks: Annotated[int, Field(ge=1)]
-
-
-class MaskedWeeks(_Strict):
+class MaskedWeeks(Strict):
     """Weeks whose target says nothing of the model: their inputs count, their target is neither fitted nor scored."""
 
     first: Monday
@@ -258,7 +93,7 @@ class MaskedWeeks(_Strict):
         return self
 
 
-class ModelParams(_Strict):
+class ModelParams(Strict):
     """One model: a brand or market with its source, columns, spec and thresholds."""
 
     kind: str
@@ -268,7 +103,7 @@ class ModelParams(_Strict):
     recipe: Annotated[int, Field(ge=1)]
     sampler: SamplerParams
     label_delay_weeks: Count
-    masked_weeks: list[MaskedWeeks] = []
+    masked_weeks: list[MaskedWeeks] = Field(default_factory=list)
     validation: ValidationParams
     monitor: MonitorParams
     rules: list[Rule]
@@ -327,7 +162,7 @@ class ModelParams(_Strict):
         return out
 
 
-class Params(_Strict):
+class Params(Strict):
     """All of ``params.yaml``."""
 
     models: dict[Name, ModelParams]
