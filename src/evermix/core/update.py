@@ -120,7 +120,7 @@ def rows_that_count(
     (was, old), (place, new) = (_on_grid(panel, names, first, weeks, geos) for panel in (base, now))
     # Inputs are never NaN in a panel, so that a week which one of the two lacks differs in all of them.
     apart = values_differ(old, new)
-    counts = spread_forward(apart[..., :-1].max(axis=2), carry) | apart[..., -1]
+    counts = spread_forward(np.logical_or.reduce(apart[..., :-1], axis=2), carry) | apart[..., -1]
     days = pd.date_range(first, periods=weeks, freq=_WEEK).strftime("%Y-%m-%d")
     counts &= ~days.isin(list(masked))[:, None]
     then, added = (counts & np.isfinite(grid[..., -1]) for grid in (old, new))
