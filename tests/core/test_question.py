@@ -60,6 +60,15 @@ def test_what_each_answer_does_is_said_and_a_rejected_fit_cannot_be_approved_int
     assert "cannot be promoted" in text(verdict="reject", promotable=False)
 
 
+def test_a_check_that_does_not_apply_says_why_and_one_without_its_number_is_no_pass():
+    limits = {"low": None, "high": 0.25, "seen": None}
+    apart = {"metric": "audit_mean_sd", "passed": True, "why": "not applicable: the weights are not trusted"} | limits
+    lost = {"metric": "rhat_max", "passed": False, "why": "chains disagree"} | limits
+    told = question_markdown("brand", question(), {}, {"checks": [apart, lost]})
+    assert "| audit_mean_sd | at most 0.25 |  | not applicable: the weights are not trusted |" in told
+    assert "| rhat_max | at most 0.25 | missing | **no** |" in told
+
+
 def test_a_question_of_an_earlier_version_is_shown_without_what_it_lacks():
     old = question()
     del old["roas"], old["coverage"]

@@ -102,6 +102,8 @@ def _check_row(check: Mapping[str, Any]) -> list[str]:
     low, high = _number(check["low"]), _number(check["high"])
     allowed = f"{low} to {high}" if check["low"] is not None and check["high"] is not None else ""
     allowed = allowed or (f"at least {low}" if check["low"] is not None else f"at most {high}")
+    if check["seen"] is None and check["passed"]:
+        return [check["metric"], allowed, "", check["why"]]
     return [check["metric"], allowed, _number(check["seen"]), "yes" if check["passed"] else "**no**"]
 
 
