@@ -158,6 +158,7 @@ def _add_person(add: Callable[..., Any]) -> None:
     c.add_argument("--as-of", help="week of the question (default: the pending one)")
     c.add_argument("--answer", choices=["approve", "reject", "hold"], help="carry out this answer")
     c.add_argument("--by", help="who answers (default: you)")
+    c.add_argument("--reason", default="", help="why, for the ledger")
     c = add("adopt", "make draws that were fitted elsewhere the first champion", do.adopt, "one")
     c.add_argument("--draws", required=True, help="netCDF of ArviZ or of pymc-marketing's MMM.save")
     c.add_argument("--as-of", required=True, help="Monday of the last week that was fitted, YYYY-MM-DD")

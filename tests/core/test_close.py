@@ -100,6 +100,16 @@ def test_a_rejection_promotes_nothing():
     assert events[-1]["state"] == "rejected"
 
 
+def test_the_reason_of_an_answer_is_in_the_ledger_and_none_leaves_no_trace():
+    closing = close_week([], OLD, None, outcome(verdict="hold"), 4, "t")
+    events, _ = answer_question(closing.events, closing.question, False, "ada", "t2", "prices went up that week")
+    (week,) = ledger.fold_weeks(events, "m")
+    assert week["approval"]["reason"] == "prices went up that week"
+    assert ledger.faults(events) == []
+    plain, _ = answer_question(closing.events, closing.question, False, "ada", "t2")
+    assert "reason" not in plain[-1]
+
+
 def test_a_question_keeps_what_a_person_needs_to_see_of_the_challenger():
     rows = [{"channel": "tv", "version": "challenger", "mean": 2.0, "low": 1.0, "high": 3.0}]
     seen = {"values": {"coverage_90": 0.9, "rhat_max": 1.0}, "roas": rows}

@@ -22,7 +22,7 @@ def review(args: argparse.Namespace) -> None:
     as_of = args.as_of or (question["as_of"] if question else None)
     if as_of is None:
         raise ConfigError(f"{args.model}: no question is pending. See `evermix status`.")
-    out.show(args, verb.answer(loop, as_of, args.answer, person_of(args)), out.fields_text)
+    out.show(args, verb.answer(loop, as_of, args.answer, person_of(args), args.reason), out.fields_text)
     tell_people(args)
 
 

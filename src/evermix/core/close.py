@@ -133,27 +133,33 @@ def close_week(
 
 
 def answer_question(
-    events: list[Event], question: Mapping[str, Any], approve: bool, by: str, at: str
+    events: list[Event], question: Mapping[str, Any], approve: bool, by: str, at: str, reason: str = ""
 ) -> tuple[list[Event], str | None]:
     """Return the ledger after a person's answer, and the version to promote (None: the champion stays)."""
     # Not the champion of the question: updates may have moved it since.
     as_of, champion = question["as_of"], ledger.champion_of(events)
     promoted = question["version"] if approve and question["promotable"] else None
-    events = _answer(events, question, "approved" if approve else "rejected", at, by)
+    events = _answer(events, question, "approved" if approve else "rejected", at, by, **_why(reason))
     if promoted is not None:
         events = ledger.append(events, "promotion", as_of, at, by, version=promoted, previous_version=champion)
     return events, promoted
 
 
-def hold_question(events: list[Event], question: Mapping[str, Any], by: str, at: str) -> list[Event]:
+def hold_question(events: list[Event], question: Mapping[str, Any], by: str, at: str, reason: str = "") -> list[Event]:
     """Return the ledger after a person's hold, signed, with the question still open; held twice by one is held once."""
     if any(e["event"] == "hold" and (e["version"], e["by"]) == (question["version"], by) for e in events):
         return events
-    return ledger.append(events, "hold", question["as_of"], at, by, version=question["version"])
+    return ledger.append(events, "hold", question["as_of"], at, by, version=question["version"], **_why(reason))
 
 
-def _answer(events: list[Event], question: Mapping[str, Any], state: str, at: str, by: str) -> list[Event]:
-    return ledger.append(events, "approval", question["as_of"], at, by, state=state, version=question["version"])
+def _answer(events: list[Event], question: Mapping[str, Any], state: str, at: str, by: str, **more: str) -> list[Event]:
+    return ledger.append(
+        events, "approval", question["as_of"], at, by, state=state, version=question["version"], **more
+    )
+
+
+def _why(reason: str) -> dict[str, str]:
+    return {"reason": reason} if reason else {}
 
 
 def _end_of_question(question: Mapping[str, Any], newer: Any, as_of: str, expires_weeks: int) -> str | None:

@@ -157,7 +157,9 @@ def _fold(week: dict[str, Any], event: Event) -> None:
             week["challenger"] = event["version"]
         case "approval":
             held = {"held_by": week["approval"]["held_by"]} if "held_by" in (week["approval"] or {}) else {}
-            week["approval"] = {key: event[key] for key in ("state", "version", "by", "at") if key in event} | held
+            week["approval"] = {
+                key: event[key] for key in ("state", "version", "by", "at", "reason") if key in event
+            } | held
         case "hold" if week["approval"] is not None:
             week["approval"]["held_by"] = [*week["approval"].get("held_by", []), event["by"]]
         case "promotion" | "rollback" | "update":

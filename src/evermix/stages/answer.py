@@ -27,7 +27,7 @@ def pending_question(loop: Loop) -> dict[str, Any] | None:
         return close.read_live(loop.store)["question"]
 
 
-def answer(loop: Loop, as_of: str, choice: Choice, by: str) -> dict[str, Any]:
+def answer(loop: Loop, as_of: str, choice: Choice, by: str, reason: str = "") -> dict[str, Any]:
     """Carry out a person's answer to the question of a week; a hold is signed, and leaves the question open.
 
     A question that was superseded, expired or answered before changes nothing; the result says which.
@@ -40,11 +40,11 @@ def answer(loop: Loop, as_of: str, choice: Choice, by: str) -> dict[str, Any]:
         if question is None or question["as_of"] != as_of:
             return {"model": loop.model, "as_of": as_of, "status": _state_of(live["events"], as_of), "promoted": None}
         if choice == "hold":
-            events = hold_question(live["events"], question, by, _now())
+            events = hold_question(live["events"], question, by, _now(), reason)
             if len(events) > len(live["events"]):
                 _record(loop, events, f"held {loop.model} {as_of}", "held")
             return {"model": loop.model, "as_of": as_of, "status": "held", "promoted": None, "by": by}
-        events, promoted = answer_question(live["events"], question, choice == "approve", by, _now())
+        events, promoted = answer_question(live["events"], question, choice == "approve", by, _now(), reason)
         if promoted is not None:
             folder = loop.store.live / "challenger"
             version = VersionFile.model_validate_json((folder / "champion.json").read_text(encoding="utf-8"))
