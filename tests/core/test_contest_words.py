@@ -28,7 +28,10 @@ def test_without_a_channel_there_is_no_return_on_ad_spend_to_show():
     assert not any("Return on ad spend" in line for line in contest_lines(contest({**ROW, **NUMBERS})))
 
 
-def test_a_fit_without_a_channel_leaves_its_cell_empty():
-    head, rows = roas_table(contest({**ROW, **NUMBERS, "roas": [TV]}, ODD))
-    assert head == ["fit", "tv"]
-    assert rows == [["in use", ""], ["refit", "0.6 (0.2 to 1.1)"], ["odd", ""]]
+def test_a_cell_without_a_number_says_why_and_one_of_no_fit_is_empty():
+    rested = {**TV, "channel": "radio"}
+    head, rows = roas_table(contest({**ROW, **NUMBERS, "roas": [TV, rested]}, {**ROW, **NUMBERS, "roas": [TV]}, ODD))
+    assert head == ["fit", "tv", "radio"]
+    cell = "0.6 (0.2 to 1.1)"
+    assert rows[0] == ["in use", "not known", "not known"]
+    assert rows[1:] == [["refit", cell, cell], ["refit", cell, "no spend"], ["odd", "", ""]]
