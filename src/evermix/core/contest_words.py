@@ -69,7 +69,7 @@ def _roas(row: Mapping[str, Any], channel: str, version: str) -> str:
     found = [one for one in row.get("roas", []) if (one["channel"], one["version"]) == (channel, version)]
     if found:
         return f"{found[0]['mean']:.3g} ({found[0]['low']:.3g} to {found[0]['high']:.3g})"
-    # A fit's own returns are left out where nothing was spent in their weeks; the version in use may not know a channel.
+    # A fit has no return of a channel that rested; the version in use may not know one.
     return {"champion": "not known", "challenger": "no spend"}[version] if row.get("roas") else ""
 
 
