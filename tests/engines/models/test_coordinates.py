@@ -7,14 +7,18 @@ from engines.models.graph import prior_draws
 from engines.models.panels import make_columns, make_panel, make_spec
 from engines.models.test_mmm import SPECS, pinned
 
-from evermix.engines.models import load_kind
+from evermix.engines.models import load_kind, mmm_coordinates
 from evermix.engines.models.coordinates import shear
 from evermix.engines.models.design import make_design
 from evermix.engines.models.fit import start_points
 from evermix.engines.models.mmm_coordinates import usual_media
+from evermix.errors import FitError
 
 KIND = load_kind("mmm")
-AMPLITUDES = {"LogisticSaturation": "saturation_beta", "MichaelisMentenSaturation": "saturation_alpha"}
+CURVES = {
+    "LogisticSaturation": ("saturation_beta", lambda x, lam: np.tanh(lam * x / 2)),
+    "MichaelisMentenSaturation": ("saturation_alpha", lambda x, lam: x / (lam + x)),
+}
 
 
 def sheared(name):
@@ -23,7 +27,7 @@ def sheared(name):
     model = KIND.build(panel, columns, spec, basis)
     made = shear(model, KIND.variables(model), KIND.shifts(model, panel, columns, spec, basis))
     draws = prior_draws(KIND, model, 4)
-    return made, start_points(model, draws), draws
+    return model, made, start_points(model, draws), draws
 
 
 def named(model, point):
@@ -41,22 +45,22 @@ def ask(model, variables, points):
 
 @pytest.mark.parametrize("name", SPECS)
 def test_density_and_variables_are_those_of_the_model_as_built(name):
-    made, points, draws = sheared(name)
+    model, made, points, draws = sheared(name)
     moved = made.moved(points)
     assert not np.allclose(moved, points)
-    kept = ask(made.original, made.original.logp(), points)
+    kept = ask(model, model.logp(), points)
     stored = made.model.replace_rvs_by_values(made.model.deterministics)
     found = ask(made.model, [made.model.logp(), *stored], moved)
     assert [float(one[0]) for one in found] == pytest.approx([float(one) for one in kept], rel=1e-9)
     for place, variable in enumerate(made.model.deterministics, start=1):
         for draw, one in enumerate(found):
             assert one[place] == pytest.approx(draws[variable.name].to_numpy()[draw], rel=1e-7, abs=1e-9)
-    assert {v.name for v in made.model.deterministics} == set(KIND.variables(made.original))
+    assert {v.name for v in made.model.deterministics} == set(KIND.variables(model))
 
 
 @pytest.mark.parametrize("name", ["geometric_logistic", "geo", "delayed_hill"])
 def test_a_move_keeps_volumes(name):
-    made, points, _ = sheared(name)
+    _, made, points, _ = sheared(name)
     size, step = points.shape[1], 1e-5
     around = np.concatenate([points[0] + step * np.eye(size), points[0] - step * np.eye(size)])
     moved = made.moved(around)
@@ -67,21 +71,25 @@ def test_a_move_keeps_volumes(name):
 
 @pytest.mark.parametrize("name", ["geometric_logistic", "michaelis_menten_unnormalised", "geo"])
 def test_the_amplitude_is_sampled_as_the_log_of_a_rise(name):
-    made, points, draws = sheared(name)
+    model, made, points, draws = sheared(name)
     geo, spec = SPECS[name]
-    curve = spec["saturation"]["class"]
-    low, _, high = usual_media(make_design(*pinned(geo=geo, spec=spec)[:2], pinned(geo=geo, spec=spec)[3], spec), spec)
-    lam, factor = draws["saturation_lam"].to_numpy(), draws[AMPLITUDES[curve]].to_numpy()
-    if curve == "LogisticSaturation":
-        rise = [np.tanh(lam[:, None] * x / 2) for x in (low, high)]
-    else:
-        rise = [x / (lam[:, None] + x) for x in (low, high)]
-    expected = np.log(factor) + np.log(rise[1] - rise[0]).mean(axis=1)
-    names = [v.name for v in made.original.free_RVs]
-    sizes = [int(np.prod(draws[v].shape[1:])) for v in names]
-    start = sum(sizes[: names.index(AMPLITUDES[curve])])
-    found = made.moved(points)[:, start : start + sizes[names.index(AMPLITUDES[curve])]]
-    assert found == pytest.approx(expected.reshape(found.shape), rel=1e-8)
+    panel, _, _, basis = pinned(geo=geo, spec=spec)
+    low, _, high = usual_media(make_design(panel, make_columns(geo=geo), basis, spec), spec)
+    amplitude, curve = CURVES[spec["saturation"]["class"]]
+    lam = draws["saturation_lam"].to_numpy()[:, None]
+    rise = np.log((1 + mmm_coordinates._LEAST_RISE) * curve(high, lam) - curve(low, lam)).mean(axis=1)
+    value = model.rvs_to_values[model[amplitude]].name
+    found = np.array([named(model, point)[value] for point in made.moved(points)])
+    assert found == pytest.approx((np.log(draws[amplitude].to_numpy()) + rise).reshape(found.shape), rel=1e-8)
+
+
+def test_a_curve_that_is_flat_from_little_media_on_keeps_its_density():
+    model, made, _, draws = sheared("geometric_logistic")
+    flat = start_points(model, draws.assign(saturation_lam=draws["saturation_lam"] * 0 + 500.0))
+    moved = made.moved(flat)
+    assert np.isfinite(moved).all()
+    kept, found = ask(model, model.logp(), flat), ask(made.model, made.model.logp(), moved)
+    assert [float(one) for one in found] == pytest.approx([float(one) for one in kept], rel=1e-9)
 
 
 def test_a_channel_never_in_use_and_one_that_never_rests_have_a_rise():
@@ -95,9 +103,8 @@ def test_a_channel_never_in_use_and_one_that_never_rests_have_a_rise():
     assert (low < high).all() and (low > 0).all() and np.isfinite(middle).all()
     model = KIND.build(panel, columns, spec, basis)
     made = shear(model, KIND.variables(model), KIND.shifts(model, panel, columns, spec, basis))
-    assert np.isfinite(
-        ask(made.model, made.model.logp(), [np.concatenate([np.ravel(v) for v in made.model.initial_point().values()])])
-    )
+    start = np.concatenate([np.ravel(value) for value in made.model.initial_point().values()])
+    assert np.isfinite(ask(made.model, made.model.logp(), [start])).all()
 
 
 def test_a_model_of_plain_tensors_can_be_sheared_too():
@@ -113,3 +120,14 @@ def test_a_model_of_plain_tensors_can_be_sheared_too():
     assert np.array(ask(made.model, made.model.logp(), moved)) == pytest.approx(
         np.array(ask(model, model.logp(), point))
     )
+
+
+@pytest.mark.parametrize("order", [("a", "b"), ("a", "a")])
+def test_a_shift_by_itself_or_by_what_is_shifted_later_is_refused(order):
+    with pm.Model() as model:
+        pm.Normal("a", 0.0, 1.0)
+        pm.Normal("b", 0.0, 1.0)
+    first, on = order
+    other = ("b", 2.0 * model.rvs_to_values[model["a"]])
+    with pytest.raises(FitError, match=f"that of a depends on {on}"):
+        shear(model, ["a", "b"], [(first, 2.0 * model.rvs_to_values[model[on]]), other])

@@ -6,12 +6,14 @@ what it was, and only its shape changes: a curved ridge becomes a ball.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from evermix.errors import FitError
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -28,20 +30,13 @@ class Sheared:
     Attributes
     ----------
     model : Model
-        Flat free variables, the density of the original as a potential, and the asked variables as deterministics.
-    original : Model
-        What was built.
-    shifts : sequence of (str, variable)
-        In the order in which they are undone.
+        Flat free variables, the density of the original as a potential, and the stored variables as deterministics.
+    moved : callable
+        From unconstrained points of the original to those of ``model``, shape (point, parameter) in and out.
     """
 
     model: pm.Model
-    original: pm.Model
-    shifts: Sequence[Shift]
-
-    def moved(self, points: Floats) -> Floats:
-        """Return unconstrained points of the original in the new coordinates, shape (point, parameter) in and out."""
-        return _forward(self.original, self.shifts, points)
+    moved: Callable[[Floats], Floats]
 
 
 def shear(model: pm.Model, names: Sequence[str], shifts: Sequence[Shift]) -> Sheared:
@@ -54,32 +49,33 @@ def shear(model: pm.Model, names: Sequence[str], shifts: Sequence[Shift]) -> She
     names : sequence of str
         Variables whose draws are stored.
     shifts : sequence of (str, variable)
-        A shift may depend on values that no earlier one has shifted, or that an earlier one has; never on its own.
+        Functions of unconstrained values of the model; of those that are shifted too, only of ones earlier in the list.
+
+    Raises
+    ------
+    FitError
+        A shift depends on its own value or on that of a later one: its Jacobian would not be 1.
     """
     import pymc as pm
     from pytensor.graph.replace import graph_replace
     from pytensor.graph.rewriting.utils import rewrite_graph
-    from pytensor.xtensor import as_xtensor
 
+    _check_order(model, shifts)
+    values = [model.rvs_to_values[v] for v in model.free_RVs]
     start = model.initial_point()
-    stored = [model[name] for name in names]
-    joint = [model.logp(), *model.replace_rvs_by_values(stored)]
-    flat = np.concatenate([np.ravel(start[model.rvs_to_values[v].name]) for v in model.free_RVs])
-    moved = _forward(model, shifts, flat[None])[0]
+    shapes = [np.shape(start[value.name]) for value in values]
+    moved = _mover(model, shifts, values, shapes)
+    places = _blocks(moved(np.concatenate([np.ravel(start[value.name]) for value in values])[None])[0], shapes)
+    joint = [model.logp(), *model.replace_rvs_by_values([model[name] for name in names])]
     with pm.Model(coords={dim: list(labels) for dim, labels in model.coords.items() if labels is not None}) as out:
-        undone: dict[Any, Any] = {}
-        place = 0
-        for variable in model.free_RVs:
-            value = model.rvs_to_values[variable]
-            shape = np.shape(start[value.name])
-            size = int(np.prod(shape))
-            free = pm.Flat(f"{value.name}_free", shape=shape, initval=moved[place : place + size].reshape(shape))
-            undone[value] = as_xtensor(free, dims=value.type.dims) if hasattr(value.type, "dims") else free
-            place += size
+        undone = {
+            value: _as(value, pm.Flat(f"{value.name}_free", shape=place.shape, initval=place))
+            for value, place in zip(values, places, strict=True)
+        }
         for name, shift in shifts:
             value = model.rvs_to_values[model[name]]
             (before,) = graph_replace([shift], undone, strict=False)
-            undone[value] = _like(undone[value] - before, value)
+            undone[value] = _like(value, undone[value] - before)
         # Gradients are of plain tensors alone.
         lowered = rewrite_graph(graph_replace(joint, undone, strict=False), include=("lower_xtensor", "canonicalize"))
         density, *variables = lowered
@@ -87,33 +83,48 @@ def shear(model: pm.Model, names: Sequence[str], shifts: Sequence[Shift]) -> She
         for variable, name in zip(variables, names, strict=True):
             dims = model.named_vars_to_dims.get(name) or ()
             pm.Deterministic(name, getattr(variable, "values", variable), dims=tuple(dims) or None)
-    return Sheared(out, model, shifts)
+    return Sheared(out, moved)
 
 
-def _forward(model: pm.Model, shifts: Sequence[Shift], points: Floats) -> Floats:
+def _check_order(model: pm.Model, shifts: Sequence[Shift]) -> None:
+    from pytensor.graph.traversal import ancestors
+
+    later = {model.rvs_to_values[model[name]]: name for name, _ in shifts}
+    for name, shift in shifts:
+        used = [later[variable] for variable in ancestors([shift]) if variable in later]
+        if used:
+            raise FitError(f"shifts: that of {name} depends on {used[0]}, expected on values shifted before it alone.")
+        del later[model.rvs_to_values[model[name]]]
+
+
+def _mover(
+    model: pm.Model, shifts: Sequence[Shift], values: Sequence[Any], shapes: Sequence[tuple[int, ...]]
+) -> Callable[[Floats], Floats]:
     import pytensor
     import pytensor.tensor as pt
-    from pytensor.xtensor import as_xtensor
 
-    values = [model.rvs_to_values[v] for v in model.free_RVs]
-    start = model.initial_point()
     out = {value: value for value in values}
     for name, shift in shifts:
         value = model.rvs_to_values[model[name]]
-        out[value] = _like(value + shift, value)
-    point = pt.dvector("point")
-    given, place = {}, 0
-    for value in values:
-        shape = np.shape(start[value.name])
-        size = int(np.prod(shape))
-        block = point[place : place + size].reshape(shape)
-        given[value] = as_xtensor(block, dims=value.type.dims) if hasattr(value.type, "dims") else block
-        place += size
-    whole = pt.concatenate([pt.as_tensor(one, allow_xtensor_conversion=True).ravel() for one in out.values()])
-    function = pytensor.function([point], whole, givens=given, mode="FAST_COMPILE", on_unused_input="ignore")
-    return np.stack([function(one) for one in points])
+        out[value] = _like(value, value + shift)
+    flat = [pt.as_tensor(one, allow_xtensor_conversion=True).ravel() for one in out.values()]
+    function = pytensor.function(values, pt.concatenate(flat), mode="FAST_COMPILE", on_unused_input="ignore")
+    return lambda points: np.stack([function(*_blocks(point, shapes)) for point in points])
 
 
-def _like(expression: Any, value: Any) -> Any:
+def _blocks(point: Floats, shapes: Sequence[tuple[int, ...]]) -> list[Floats]:
+    """Return the parts of a flat point in the shapes of its variables."""
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
+    return [part.reshape(shape) for part, shape in zip(np.split(point, ends[:-1]), shapes, strict=True)]
+
+
+def _as(value: Any, tensor: Any) -> Any:
+    """Return a tensor with the dims of a value; what has none is left as it is."""
+    from pytensor.xtensor import as_xtensor
+
+    return as_xtensor(tensor, dims=value.type.dims) if hasattr(value.type, "dims") else tensor
+
+
+def _like(value: Any, expression: Any) -> Any:
     """Return an expression with its dims in the order of a value's; what has none is left as it is."""
     return expression.transpose(*value.type.dims) if hasattr(value.type, "dims") else expression

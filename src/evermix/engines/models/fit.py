@@ -14,7 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from evermix.engines.models.coordinates import shear
-from evermix.engines.models.protocol import ModelKind
+from evermix.engines.models.protocol import ModelKind, ShearsCoordinates
 from evermix.errors import FitError
 
 if TYPE_CHECKING:
@@ -82,11 +82,11 @@ def fit_model(
     observed_hash = check_observed(model, kind.observed(panel, columns, spec, basis))
     variables = kind.variables(model)
     points = start_points(model, start) if start is not None else None
-    shifts = kind.shifts(model, panel, columns, spec, basis) if hasattr(kind, "shifts") else []
-    if shifts:
-        sheared = shear(model, variables, shifts)
-        model, points = sheared.model, sheared.moved(points) if points is not None else None
-    compiled = _compile(model, variables)
+    sampled = model
+    if isinstance(kind, ShearsCoordinates):
+        sheared = shear(model, variables, kind.shifts(model, panel, columns, spec, basis))
+        sampled, points = sheared.model, sheared.moved(points) if points is not None else None
+    compiled = _compile(sampled, variables)
     default_start = compiled.initial_point_func
     if points is not None:
         compiled = dataclasses.replace(compiled, initial_point_func=lambda at: points[int(at) % len(points)].copy())

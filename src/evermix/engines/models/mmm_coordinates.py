@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from evermix.core import transforms
 from evermix.engines.models.coordinates import Shift
 from evermix.engines.models.design import Design
-from evermix.engines.models.mmm_forward import class_name
+from evermix.engines.models.mmm_forward import SATURATIONS, class_name
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -24,11 +24,12 @@ Floats = NDArray[np.float64]
 
 # The parameter that a curve is multiplied by; a curve that is not linear in one keeps its coordinates.
 _AMPLITUDE = {"LogisticSaturation": "beta", "HillSaturation": "beta", "MichaelisMentenSaturation": "alpha"}
-_SHAPE = {"LogisticSaturation": ("lam",), "HillSaturation": ("slope", "kappa"), "MichaelisMentenSaturation": ("lam",)}
 # Where media are looked at; any retention that is not far off will do.
 _USUAL_RETENTION = 0.3
 # A week with less of a channel than this share of its maximum counts as one without it.
 _IN_USE = 0.05
+# Of the whole height; keeps the log of a rise finite where a curve is flat from little media on.
+_LEAST_RISE = 1e-6
 
 
 def rises_and_level(model: pm.Model, design: Design, spec: Mapping[str, Any]) -> list[Shift]:
@@ -43,6 +44,7 @@ def rises_and_level(model: pm.Model, design: Design, spec: Mapping[str, Any]) ->
     """
     import pytensor.xtensor.math as px
     from pymc.dims.distributions.transforms import LogTransform
+    from pymc_marketing import mmm as library
 
     free = {v.name for v in model.free_RVs}
     known = free | {v.name for v in model.deterministics}
@@ -50,15 +52,17 @@ def rises_and_level(model: pm.Model, design: Design, spec: Mapping[str, Any]) ->
     shifts: list[Shift] = []
     levels = []
     if curve in _AMPLITUDE:
-        name = f"saturation_{_AMPLITUDE[curve]}"
-        factor, *shapes = _by_values(model, [name, *(f"saturation_{shape}" for shape in _SHAPE[curve])])
+        amplitude = _AMPLITUDE[curve]
+        name = f"saturation_{amplitude}"
+        values = {key: _by_value(model, f"saturation_{key}") for key in SATURATIONS[curve]}
+        respond = getattr(library, curve)().function
         low, middle, high = (_constant(model, media, ("geo", "channel")) for media in usual_media(design, spec))
         if name in free and isinstance(model.rvs_to_transforms[model[name]], LogTransform):
-            rise = px.log(_height(curve, high, shapes) - _height(curve, low, shapes))
-            shifts.append((name, _over_dims_of(model, name, rise)))
-        levels.append((factor * _height(curve, middle, shapes)).sum("channel"))
+            little, much = (respond(x, **values | {amplitude: 1.0}) for x in (low, high))
+            shifts.append((name, _over_dims_of(model, name, px.log((1.0 + _LEAST_RISE) * much - little))))
+        levels.append(respond(middle, **values).sum("channel"))
     if "gamma_control" in known:
-        (gamma,) = _by_values(model, ["gamma_control"])
+        gamma = _by_value(model, "gamma_control")
         levels.append((gamma * _constant(model, design.controls.mean(axis=0), ("geo", "control"))).sum("control"))
     if "intercept_contribution" in free and levels:
         name = "intercept_contribution"
@@ -72,31 +76,18 @@ def usual_media(design: Design, spec: Mapping[str, Any]) -> tuple[Floats, Floats
     retention = np.full((1, 1, len(design.channels)), _USUAL_RETENTION)
     lags = transforms.geometric_weights(retention, kwargs["l_max"], normalize=kwargs.get("normalize", True))
     carried = transforms.carry_over(design.media, lags)[0]
-    largest = carried.max(axis=0)
-    in_use = np.where(carried > _IN_USE * largest, carried, np.nan)
+    in_use = np.where(carried > _IN_USE * carried.max(axis=0), carried, np.nan)
     # A channel that was never in use has no usual media: its draws are the prior, in whatever coordinates.
-    high = np.where(largest > 0, np.nanquantile(np.where(largest > 0, in_use, 1.0), 0.9, axis=0), 1.0)
+    in_use[:, carried.max(axis=0) == 0] = 1.0
+    high = np.nanquantile(in_use, 0.9, axis=0)
     # Of a channel that never rests, the rise is that of half its media: what it would be from nothing, nobody saw.
     low = np.clip(np.quantile(carried, 0.1, axis=0), 1e-3 * high, 0.5 * high)
     return low, carried.mean(axis=0), high
 
 
-def _height(curve: str, x: Any, shapes: list[Any]) -> Any:
-    """Return what a curve gives per amplitude, in the graph."""
-    import pytensor.xtensor.math as px
-
-    if curve == "LogisticSaturation":
-        (lam,) = shapes
-        return px.tanh(lam * x / 2.0)
-    if curve == "MichaelisMentenSaturation":
-        (lam,) = shapes
-        return x / (lam + x)
-    slope, kappa = shapes
-    return x**slope / (kappa**slope + x**slope)
-
-
-def _by_values(model: pm.Model, names: list[str]) -> list[Any]:
-    return list(model.replace_rvs_by_values([model[name] for name in names]))
+def _by_value(model: pm.Model, name: str) -> Any:
+    (variable,) = model.replace_rvs_by_values([model[name]])
+    return variable
 
 
 def _constant(model: pm.Model, values: Floats, dims: tuple[str, str]) -> Any:

@@ -14,6 +14,8 @@ from evermix.core.predictive import Predictive
 if TYPE_CHECKING:
     import pymc as pm
 
+    from evermix.engines.models.coordinates import Shift
+
 
 @runtime_checkable
 class ModelKind(Protocol):
@@ -83,3 +85,18 @@ class ModelKind(Protocol):
         In plain NumPy where the likelihood has such a form; a kind without one answers with
         :func:`evermix.engines.models.likelihood.graph_log_likelihood`.
         """
+
+
+@runtime_checkable
+class ShearsCoordinates(Protocol):
+    """What a kind may have beside: coordinates in which its posterior is easier to sample."""
+
+    def shifts(
+        self,
+        model: pm.Model,
+        panel: pd.DataFrame,
+        columns: dict[str, Any],
+        spec: dict[str, Any],
+        basis: dict[str, Any],
+    ) -> list[Shift]:
+        """Return what is added to unconstrained values of a model that ``build`` made; see `shear`."""
