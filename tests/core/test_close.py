@@ -110,6 +110,16 @@ def test_the_reason_of_an_answer_is_in_the_ledger_and_none_leaves_no_trace():
     assert "reason" not in plain[-1]
 
 
+def test_another_reason_of_the_same_person_is_kept_and_the_person_counted_once():
+    closing = close_week([], OLD, None, outcome(verdict="hold"), 4, "t")
+    once = hold_question(closing.events, closing.question, "ada", "t2")
+    told = hold_question(once, closing.question, "ada", "t3", "waiting for the price list")
+    assert told[-1]["reason"] == "waiting for the price list"
+    assert hold_question(told, closing.question, "ada", "t4", "waiting for the price list") == told
+    (week,) = ledger.fold_weeks(told, "m")
+    assert week["approval"]["held_by"] == ["ada"]
+
+
 def test_a_question_keeps_what_a_person_needs_to_see_of_the_challenger():
     rows = [{"channel": "tv", "version": "challenger", "mean": 2.0, "low": 1.0, "high": 3.0}]
     seen = {"values": {"coverage_90": 0.9, "rhat_max": 1.0}, "roas": rows}

@@ -13,6 +13,8 @@ def review(args: argparse.Namespace) -> None:
     """Show or answer the pending question."""
     from evermix.stages import answer as verb
 
+    if args.reason and args.answer is None:
+        raise ConfigError("review: --reason is that of an answer. Give --answer as well.")
     loop = loop_of(args)
     question = verb.pending_question(loop)
     if args.answer is None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from evermix.core.markdown import table_lines
+
 # A plan that follows from a test is in use for about a year: then the calendar asks for a new fit.
 USED_WEEKS = 52
 # A regret within two Monte-Carlo errors of zero is none.
@@ -63,8 +65,7 @@ def budget_markdown(record: Mapping[str, Any]) -> list[str]:
     words = budget_words(record)
     lines = [f"**Budget**: {words.summary}", ""]
     if words.rows:
-        lines += [f"| {' | '.join(words.head)} |", f"|{' --- |' * len(words.head)}"]
-        lines += [*(f"| {' | '.join(row)} |" for row in words.rows), ""]
+        lines += table_lines(words.head, words.rows)
     lines += [line for note in words.notes for line in (note, "")]
     if words.experiment:
         lines += [f"**Experiment**: {words.experiment}", "", *(f"- {point}" for point in words.points), ""]

@@ -147,9 +147,10 @@ def answer_question(
 
 def hold_question(events: list[Event], question: Mapping[str, Any], by: str, at: str, reason: str = "") -> list[Event]:
     """Return the ledger after a person's hold, signed, with the question still open; held twice by one is held once."""
-    if any(e["event"] == "hold" and (e["version"], e["by"]) == (question["version"], by) for e in events):
+    held = {"version": question["version"], **_why(reason)}
+    if any(e["event"] == "hold" and e["by"] == by and held.items() <= e.items() for e in events):
         return events
-    return ledger.append(events, "hold", question["as_of"], at, by, version=question["version"], **_why(reason))
+    return ledger.append(events, "hold", question["as_of"], at, by, **held)
 
 
 def _answer(events: list[Event], question: Mapping[str, Any], state: str, at: str, by: str, **more: str) -> list[Event]:

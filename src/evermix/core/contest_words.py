@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from evermix.core.challengers import REFIT
+from evermix.core.markdown import table_lines
 
 ROAS = "Return on ad spend of the last year, of a changed effect since its change (90 % interval)"
 
@@ -20,9 +21,9 @@ def contest_lines(contest: Mapping[str, Any]) -> list[str]:
     contest : mapping
         From `evermix.core.contest.settle`.
     """
-    lines = [contest_text(contest), "", *_markdown(leads_table(contest))]
+    lines = [contest_text(contest), "", *table_lines(*leads_table(contest))]
     head, rows = roas_table(contest)
-    return [*lines, f"{ROAS}:", "", *_markdown((head, rows))] if rows else lines
+    return [*lines, f"{ROAS}:", "", *table_lines(head, rows)] if rows else lines
 
 
 def contest_text(contest: Mapping[str, Any]) -> str:
@@ -53,8 +54,7 @@ def roas_table(contest: Mapping[str, Any]) -> Table:
 def _row(row: Mapping[str, Any]) -> list[str]:
     name = f"{row['name']} (proposed)" if row["proposed"] else row["name"]
     if row["status"] != "fitted":
-        # A fault may be of several lines, and a row of a table has one.
-        return [name, row["why"], "", "", f"not fitted: {' '.join(row['fault'].split())}"]
+        return [name, row["why"], "", "", f"not fitted: {row['fault']}"]
     leads = [_lead(row[key], row[f"{key}_se"]) for key in ("lead", "champion_lead")]
     return [name, row["why"], "" if row["name"] == REFIT else leads[0], leads[1], "yes" if row["converged"] else "no"]
 
@@ -71,8 +71,3 @@ def _roas(row: Mapping[str, Any], channel: str, version: str) -> str:
         return f"{found[0]['mean']:.3g} ({found[0]['low']:.3g} to {found[0]['high']:.3g})"
     # A fit has no return of a channel that rested; the version in use may not know one.
     return {"champion": "not known", "challenger": "no spend"}[version] if row.get("roas") else ""
-
-
-def _markdown(table: Table) -> list[str]:
-    head, rows = table
-    return [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}", *[f"| {' | '.join(row)} |" for row in rows], ""]

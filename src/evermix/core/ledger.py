@@ -161,6 +161,6 @@ def _fold(week: dict[str, Any], event: Event) -> None:
                 key: event[key] for key in ("state", "version", "by", "at", "reason") if key in event
             } | held
         case "hold" if week["approval"] is not None:
-            week["approval"]["held_by"] = [*week["approval"].get("held_by", []), event["by"]]
+            week["approval"]["held_by"] = list(dict.fromkeys([*week["approval"].get("held_by", []), event["by"]]))
         case "promotion" | "rollback" | "update":
             week["version"] = event["version"]

@@ -7,6 +7,7 @@ from typing import Any
 
 from evermix.core.budget_words import budget_markdown
 from evermix.core.contest_words import contest_lines
+from evermix.core.markdown import table_lines
 from evermix.core.outcomes import rules_of
 
 _HOLD = "**Hold** signs that somebody has looked, changes nothing and leaves the question open until it expires."
@@ -41,9 +42,11 @@ def question_markdown(
     lines += contest_lines(question["contest"]) if "contest" in question else []
     fired = [rule for rule in rules_of(decision) if rule.fired] if decision else []
     if fired:
-        lines += _table(["rule", "what it saw"], [[rule.name, rule.text()] for rule in fired])
+        lines += table_lines(["rule", "what it saw"], [[rule.name, rule.text()] for rule in fired])
     if verdict.get("checks"):
-        lines += _table(["check of the gate", "allowed", "seen", "passed"], [_check_row(c) for c in verdict["checks"]])
+        lines += table_lines(
+            ["check of the gate", "allowed", "seen", "passed"], [_check_row(c) for c in verdict["checks"]]
+        )
     if question["promotable"]:
         lines.append(f"**Approve** makes `{version}` the champion. **Reject** keeps `{champion}`. {_HOLD}")
     else:
@@ -71,7 +74,7 @@ def _roas_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         return []
     head = ["return on ad spend", "in use (90 % interval)", "asks (90 % interval)", "change"]
     pairs = [(name, both.get("champion"), both.get("challenger")) for name, both in by_channel.items()]
-    return _table(head, [[name, _interval(old), _interval(new), _change(old, new)] for name, old, new in pairs])
+    return table_lines(head, [[name, _interval(old), _interval(new), _change(old, new)] for name, old, new in pairs])
 
 
 def _interval(row: Mapping[str, Any] | None) -> str:
@@ -92,10 +95,6 @@ def _coverage_lines(coverage: Mapping[str, float | None]) -> list[str]:
         return []
     text = " and ".join(f"{100 * value:.0f} % of them in its {level} % interval" for level, value in known.items())
     return [f"Of the weeks that it was fitted on, the challenger has {text}.", ""]
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}", *[f"| {' | '.join(row)} |" for row in rows], ""]
 
 
 def _check_row(check: Mapping[str, Any]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from evermix.config import ModelParams
-from evermix.validity import plots, sections
+from evermix.validity import plots, sections, update_sections
 from evermix.validity.replicate import SCENARIOS
 from evermix.validity.rows import DRIFT_SEEDS
 from evermix.validity.study import MCMC_SCENARIOS, measured, read_rows
@@ -35,13 +35,13 @@ def write_page(folder: Path, params: ModelParams) -> None:
         "## Inputs, outliers, restatements\n",
         sections.reaction_table(params, quick, sequential, inputs),
         "## Updates and refits\n",
-        sections.refit_table(params, exact),
-        sections.error_tables(exact),
+        update_sections.refit_table(params, exact),
+        update_sections.error_tables(exact),
         "![Error of an update against its effective sample size](validity/update_error.svg)\n",
-        sections.score_table(exact),
+        update_sections.score_table(exact),
         "## Surrogate and MCMC on the same seeds\n",
-        sections.agreement_table(exact, sequential),
-        sections.shipped_table(read_rows(folder, "shipped", "nothing", measured("shipped", params))),
+        update_sections.agreement_table(exact, sequential),
+        update_sections.shipped_table(read_rows(folder, "shipped", "nothing", measured("shipped", params))),
         _LIMITS.format(drift=", ".join(f"{name} {count}" for name, count in DRIFT_SEEDS.items())),
     ]
     page = folder.parent / "validity.md"

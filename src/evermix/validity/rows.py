@@ -52,8 +52,8 @@ def surrogate_row(scenario: str, seed: int, params: ModelParams) -> Row:
     watch = Watch(params, list(params.columns.channels))
     path = []
     drift = drifts(brand) if seed <= DRIFT_SEEDS.get(scenario, 0) else itertools.repeat({}, WEEKS)
-    for seen, *more in zip(follow(brand), restatements(brand), reaches(brand), drift, strict=True):
-        watch.see(seen, dict(itertools.chain.from_iterable(evidence.items() for evidence in more)))
+    for seen, restated, reach, drifted in zip(follow(brand), restatements(brand), reaches(brand), drift, strict=True):
+        watch.see(seen, {**restated, **reach, **drifted})
         path.append(seen)
     row = _summary(brand.replicate, watch)
     oracle = {name: oracle_record(path, shape) for name, shape in oracle_shapes(brand).items()}
@@ -107,17 +107,12 @@ def restatements(brand: Brand) -> Iterator[Evidence]:
 
 def reaches(brand: Brand) -> Iterator[Evidence]:
     """Yield how far each week's spend lies beyond the first base's training data."""
-    panel = brand.replicate.panel(brand.params, WEEKS)
-    through = pd.Timestamp(panel["week"].iloc[HISTORY - 1])
-    for week in range(WEEKS):
-        known = measure_reach(brand.replicate.panel(brand.params, week + 1), through)
-        yield {"drift.extrapolation": max((reach.ratio for reach in known), default=0.0)}
+    for known, through in _weeks_known(brand):
+        yield {"drift.extrapolation": max((reach.ratio for reach in measure_reach(known, through)), default=0.0)}
 
 
 def drifts(brand: Brand) -> Iterator[Evidence]:
     """Yield the ``drift.*`` evidence of each week, against the first base's training data."""
-    panel = brand.replicate.panel(brand.params, WEEKS)
-    through = pd.Timestamp(panel["week"].iloc[HISTORY - 1])
     learnt: list[Null] = []
 
     def once(*args: Any) -> Null:
@@ -125,10 +120,16 @@ def drifts(brand: Brand) -> Iterator[Evidence]:
             learnt.append(quiet_limits(*args))
         return learnt[0]
 
-    for week in range(WEEKS):
-        known = brand.replicate.panel(brand.params, week + 1)
+    for known, through in _weeks_known(brand):
         report = measure_drift(known, through, brand.params.monitor, once)
         yield {"drift.calls": float(report.calls), "drift.max_ratio": report.max_ratio}
+
+
+def _weeks_known(brand: Brand) -> Iterator[tuple[pd.DataFrame, pd.Timestamp]]:
+    """Yield the panel after each week, and the last week of the first base's training data."""
+    for week in range(WEEKS):
+        known = brand.replicate.panel(brand.params, week + 1)
+        yield known, pd.Timestamp(known["week"].iloc[HISTORY - 1])
 
 
 def mcmc_row(scenario: str, seed: int, params: ModelParams) -> Row:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from evermix.config import ModelParams, Rule
+from evermix.core.markdown import table_lines
 from evermix.validity.plots import E_GRID
 from evermix.validity.replicate import HORIZON
-from evermix.validity.rows import DRIFT_SEEDS, WEEKLY_REFITS, refit_rules
+from evermix.validity.rows import DRIFT_SEEDS
 from evermix.validity.tables import (
     INPUTS,
     SEQUENTIAL,
@@ -24,7 +25,6 @@ from evermix.validity.tables import (
     match_oracle,
     oracle_at,
     quantile,
-    refits_by_rule,
     telling_rules,
 )
 
@@ -41,20 +41,19 @@ _ABOUT = {
     "outlier": "one week lies 5 noise sd off, up or down",
     "restated": "26 past weeks of one channel's spend are restated by +10 %",
 }
-_ESS_BINS = ((0, 50), (50, 100), (100, 200), (200, 400), (400, 800), (800, 10**9))
-_KHAT_BINS = ((-9.0, 0.3), (0.3, 0.5), (0.5, 0.7), (0.7, 1.0), (1.0, 99.0))
 
 
 def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values)) if values else float("nan")
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines) + "\n"
+def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Return a table as text that ends its paragraph."""
+    return "\n".join(table_lines(head, rows))
 
 
-def _number(value: float, digits: int = 2) -> str:
+def number(value: float, digits: int = 2) -> str:
+    """Return a number to so many digits; NaN, which nothing was measured for, is a dash."""
     return "-" if np.isnan(value) else f"{value:.{digits}f}"
 
 
@@ -65,7 +64,7 @@ def _with_drift(rows: Sequence[Row], scenario: str) -> list[Row]:
 def scenario_table(quick: Mapping[str, Sequence[Row]], exact: Mapping[str, Sequence[Row]]) -> str:
     """Return what happens in each scenario, and how many years of it were played."""
     rows = [[name, _ABOUT[name], len(found), len(exact.get(name, [])) or "-"] for name, found in quick.items()]
-    return _table(["scenario", "what happens", "years, surrogate", "years, MCMC"], rows)
+    return table(["scenario", "what happens", "years, surrogate", "years, MCMC"], rows)
 
 
 def requirements(params: ModelParams, quick: Mapping[str, list[Row]], exact: Mapping[str, list[Row]]) -> str:
@@ -92,7 +91,7 @@ def requirements(params: ModelParams, quick: Mapping[str, list[Row]], exact: Map
             [
                 f"{name}: median delay",
                 "at most 1.5 times the oracle's",
-                f"{_number(found.delay, 1)} weeks, {_number(ratio)} times",
+                f"{number(found.delay, 1)} weeks, {number(ratio)} times",
             ]
         )
     doubled = _with_drift(quick["spend_shift"], "spend_shift")
@@ -104,7 +103,7 @@ def requirements(params: ModelParams, quick: Mapping[str, list[Row]], exact: Map
         [
             "published update against a full refit: worst ROAS mean, 90th percentile",
             "at most 0.15 sd",
-            f"{_number(quantile(published, 0.9), 3)} sd ({len(published)} comparisons)",
+            f"{number(quantile(published, 0.9), 3)} sd ({len(published)} comparisons)",
         ]
     )
     gaps = [
@@ -115,7 +114,7 @@ def requirements(params: ModelParams, quick: Mapping[str, list[Row]], exact: Map
         [
             "one-step log score over 52 weeks against weekly refits",
             "within 0.5 nat",
-            f"{_number(worst)} at worst ({len(gaps)} series)",
+            f"{number(worst)} at worst ({len(gaps)} series)",
         ]
     )
     refits = [sum(rules != ["backstop"] for _, rules in row["refits"]) for row in exact["nothing"]]
@@ -124,11 +123,11 @@ def requirements(params: ModelParams, quick: Mapping[str, list[Row]], exact: Map
         [
             "refits in 52 quiet weeks, backstop aside",
             f"at most {MOST_REFITS}",
-            f"{_number(_mean(refits))} on average, at most {MOST_REFITS} in {within} of {len(refits)} years, "
+            f"{number(_mean(refits))} on average, at most {MOST_REFITS} in {within} of {len(refits)} years, "
             f"{max(refits, default=0)} at worst",
         ]
     )
-    return "## What was asked, and what was measured\n\n" + _table(["claim", "asked", "measured"], rows)
+    return "## What was asked, and what was measured\n\n" + table(["claim", "asked", "measured"], rows)
 
 
 def _oracle(quick: Mapping[str, list[Row]], scenario: str, sequential: Sequence[Rule]) -> Any:
@@ -145,6 +144,8 @@ def false_alarm_table(params: ModelParams, quiet: Sequence[Row], exact: Sequence
     told = telling_rules(params.rules)
     for rule in params.rules:
         if rule not in [*sequential, *inputs, *told]:
+            if rule.evidence.startswith(tuple(f"{group}." for group in (*SEQUENTIAL, *INPUTS))):
+                rows.append([f"`{rule.name}` (`{rule.evidence} {rule.op} {rule.value:g}`)", "not measured", "not run"])
             continue
         asked = whole if rule in inputs else quiet
         shown = false_alarms(exact, first_of([rule])) if rule in sequential else "not run"
@@ -163,7 +164,7 @@ def false_alarm_table(params: ModelParams, quiet: Sequence[Row], exact: Sequence
         everything = first_of([*sequential, *inputs, *told])
         rows.append(["all, and those that only tell", false_alarms(whole, everything), "not run"])
     head = ["rule", "P(alarm in 52 quiet weeks), surrogate", "by MCMC"]
-    return _table(head, rows) + "\nShares with 95 % Wilson intervals.\n"
+    return table(head, rows) + "\nShares with 95 % Wilson intervals.\n"
 
 
 def power_table(quick: Mapping[str, list[Row]], exact: Mapping[str, list[Row]], sequential: Sequence[Rule]) -> str:
@@ -179,11 +180,11 @@ def power_table(quick: Mapping[str, list[Row]], exact: Mapping[str, list[Row]], 
             [
                 name,
                 found.power,
-                _number(found.delay, 1),
+                number(found.delay, 1),
                 f"{oracle.power} (errs in {errs.share:.3f})",
-                _number(oracle.delay, 1),
-                _number(found.power.share / oracle.power.share if oracle.power.hits else float("nan")),
-                f"{mcmc.power}, {_number(mcmc.delay, 1)}" if mcmc is not None else "not run",
+                number(oracle.delay, 1),
+                number(found.power.share / oracle.power.share if oracle.power.hits else float("nan")),
+                f"{mcmc.power}, {number(mcmc.delay, 1)}" if mcmc is not None else "not run",
             ]
         )
     head = [
@@ -195,7 +196,7 @@ def power_table(quick: Mapping[str, list[Row]], exact: Mapping[str, list[Row]], 
         "share of the oracle's",
         "by MCMC",
     ]
-    return _table(head, rows) + (
+    return table(head, rows) + (
         "\nThe oracle knows size, sign and shape of the change and sees the same residuals; its threshold is the least "
         "at which it errs in a quiet year no more often than the shipped sequential alarms together.\n"
     )
@@ -209,10 +210,10 @@ def frontier_table(quick: Mapping[str, list[Row]]) -> str:
         cells: list[Any] = [f"{threshold:g}", false_alarms(quick["nothing"], first)]
         for name in ("level_shift", "effect_halves"):
             found = detect(quick[name], first)
-            cells += [found.power, _number(found.delay, 1)]
+            cells += [found.power, number(found.delay, 1)]
         rows.append(cells)
     head = ["threshold of the e-detector alone", "P(alarm in 52 quiet weeks)"]
-    return "The frontier, for whoever wants another trade:\n\n" + _table(
+    return "The frontier, for whoever wants another trade:\n\n" + table(
         [*head, "level_shift", "delay", "effect_halves", "delay"], rows
     )
 
@@ -225,13 +226,13 @@ def reaction_table(
     for name in ("spend_shift", "large_spend_shift"):
         tested = _with_drift(quick[name], name)
         found = detect(tested, first_of(inputs), within=26)
-        rows.append([name, "input drift, within 26 weeks", found.power, _number(found.delay, 1)])
+        rows.append([name, "input drift, within 26 weeks", found.power, number(found.delay, 1)])
         for rule in telling_rules(params.rules):
             told = detect(quick[name], first_of([rule]), within=26)
-            rows.append([name, f"`{rule.name}` told, within 26 weeks", told.power, _number(told.delay, 1)])
+            rows.append([name, f"`{rule.name}` told, within 26 weeks", told.power, number(told.delay, 1)])
         false = detect(quick[name], first_of(sequential))
         rows.append(
-            [name, f"any sequential alarm, within {HORIZON} weeks (a false one)", false.power, _number(false.delay, 1)]
+            [name, f"any sequential alarm, within {HORIZON} weeks (a false one)", false.power, number(false.delay, 1)]
         )
     outlier = alarm_rules([rule for rule in params.rules if rule.evidence == "surprise.max_abs_z"], SEQUENTIAL)
     others = [rule for rule in sequential if rule not in outlier]
@@ -249,116 +250,4 @@ def reaction_table(
             "-",
         ]
     )
-    return _table(["scenario", "what", "share", "median delay, weeks"], rows)
-
-
-def refit_table(params: ModelParams, exact: Mapping[str, list[Row]]) -> str:
-    """Return how often the rules ask for a refit, and which of them."""
-    rules = [rule.name for rule in refit_rules(params)]
-    rows: list[list[Any]] = []
-    for name, found in exact.items():
-        if not found:
-            continue
-        counts = refits_by_rule(found)
-        numbers = [sum(why != ["backstop"] for _, why in row["refits"]) for row in found]
-        by_rule = ", ".join(f"`{rule}` {counts[rule]}" for rule in rules if rule in counts)
-        rows.append([name, len(found), _number(float(np.mean(numbers))), max(numbers), by_rule])
-    head = ["scenario", "series", "refits a year, backstop aside", "most", "how often each rule asked"]
-    return _table(head, rows)
-
-
-def error_tables(exact: Mapping[str, list[Row]]) -> str:
-    """Return how far updates are from full refits, by ESS and by k-hat."""
-    looks = [look for rows in exact.values() for path in ("rules", "kept") for look in looks_of(rows, path)]
-    head = ["comparisons", "median", "90th percentile"]
-
-    def line(label: str, members: Sequence[Row]) -> list[Any]:
-        worst = [look["worst"] for look in members]
-        return [label, len(worst), _number(quantile(worst, 0.5), 3), _number(quantile(worst, 0.9), 3)]
-
-    by_ess = [
-        line(f"{low} to {high}" if high < 10**9 else f"{low} and more", [x for x in looks if low <= x["ess"] < high])
-        for low, high in _ESS_BINS
-    ]
-    by_khat = [
-        line(f"{low} to {high}" if low > -9 else f"below {high}", [x for x in looks if low <= x["khat"] < high])
-        for low, high in _KHAT_BINS
-    ]
-    published = [line("published by the rules", [x for x in looks if x["published"]])]
-    return (
-        "Worst ROAS mean of the updated posterior against a full refit of the same data, in posterior sd, 13, 26, 39 "
-        "and 52 weeks after the first base; bases that were kept all year are in it, so that bad weights are seen "
-        "too.\n\n"
-        + _table(["effective ESS", *head], by_ess)
-        + "\n"
-        + _table(["k-hat", *head], by_khat)
-        + "\n"
-        + _table(["", *head], published)
-    )
-
-
-def score_table(exact: Mapping[str, list[Row]]) -> str:
-    """Return the one-step log scores of updates and of weekly refits."""
-    rows = []
-    for name in WEEKLY_REFITS:
-        for row in exact[name]:
-            if "weekly_refits_score" in row:
-                gap = row["score"] - row["weekly_refits_score"]
-                rows.append(
-                    [name, row["seed"], _number(row["score"]), _number(row["weekly_refits_score"]), f"{gap:+.2f}"]
-                )
-    return "One-step log score over 52 weeks, in nats:\n\n" + _table(
-        ["scenario", "seed", "updates and refits by the rules", "a refit every week", "difference"], rows
-    )
-
-
-def agreement_table(exact: Mapping[str, list[Row]], sequential: Sequence[Rule]) -> str:
-    """Return how surrogate and MCMC agree on the same seeds."""
-    rows: list[list[Any]] = []
-    for name, found in exact.items():
-        if not found:
-            continue
-        correlations = [float(np.corrcoef(row["z"], row["surrogate_z"])[0, 1]) for row in found]
-        mine = [first_of(sequential)(row) for row in found]
-        theirs = [first_of(sequential, "surrogate")(row) for row in found]
-        same = np.mean([(a is None) == (b is None) for a, b in zip(mine, theirs, strict=True)])
-        apart = [abs(a - b) for a, b in zip(mine, theirs, strict=True) if a is not None and b is not None]
-        rows.append(
-            [
-                name,
-                len(found),
-                _number(quantile(correlations, 0.5), 4),
-                _number(min(correlations), 4),
-                _number(float(same)),
-                _number(quantile(apart, 0.5), 0),
-            ]
-        )
-    head = [
-        "scenario",
-        "series",
-        "correlation of z, median",
-        "least",
-        "same answer: alarm or none",
-        "median weeks apart",
-    ]
-    return _table(head, rows)
-
-
-def shipped_table(shipped: Sequence[Row]) -> str:
-    """Return the shipped fits next to the study's own draws."""
-    rows = [
-        [
-            row["seed"],
-            _number(row["roas_gap"], 3),
-            ", ".join(_number(ratio) for ratio in row["width_ratio"]),
-            row["rhat"],
-            row["ess"],
-            row["ess_roas"],
-            row["ess_own"],
-        ]
-        for row in shipped
-    ]
-    head = ["seed", "worst gap of a ROAS mean, sd", "widths, shipped over study's", "R-hat", "least ESS"]
-    return "The shipped fit (nutpie, settings of params) next to the study's own draws, on the same base:\n\n" + _table(
-        [*head, "least ESS of a ROAS", "least ESS, study's"], rows
-    )
+    return table(["scenario", "what", "share", "median delay, weeks"], rows)

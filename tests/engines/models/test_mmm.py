@@ -295,3 +295,11 @@ def test_names_of_components_are_unique():
         KIND.check(make_spec(), columns)
     assert "columns.controls.trend" in str(caught.value)
     assert "channels has it already" in str(caught.value)
+
+
+def test_a_channel_that_the_draws_do_not_hold_is_named():
+    panel, columns, spec, basis = pinned(geo=False)
+    draws = prior_draws(KIND, KIND.build(panel, columns, spec, basis), 2)
+    lost = str(draws["channel"].to_numpy()[0])
+    with pytest.raises(FitError, match=f"of channel '{lost}' is missing; they hold .* Fit this model again"):
+        KIND.predict(draws.isel(channel=slice(1, None)), panel, columns, spec, basis)

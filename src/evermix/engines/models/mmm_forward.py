@@ -134,7 +134,10 @@ def _places(array: xr.DataArray, dim: str, labels: tuple[str, ...]) -> list[int]
     known = array[dim].to_numpy().tolist()
     missing = [label for label in labels if label not in known]
     if missing:
-        raise FitError(f"draws: {array.name} of {dim} {missing[0]!r} is missing; they hold {', '.join(known)}.")
+        raise FitError(
+            f"draws: {array.name} of {dim} {missing[0]!r} is missing; they hold {', '.join(map(str, known))}. "
+            "Fit this model again."
+        )
     return [known.index(label) for label in labels]
 
 

@@ -198,8 +198,9 @@ def describe_event(event: Mapping[str, Any]) -> str:
             return f"{event.get('decision')}: {'; '.join(event.get('reasons', [])) or 'no rule fired'}"
         case "verdict":
             return f"{event.get('verdict')} for {event.get('version')}: {'; '.join(event.get('reasons', []))}"
-        case "approval":
-            return f"{event.get('state')}: {event.get('version')}"
+        case "approval" | "hold":
+            why = f" ({event['reason']})" if event.get("reason") else ""
+            return f"{event.get('state', 'held')}: {event.get('version')}{why}"
         case "update":
             numbers = f"k-hat {event.get('khat'):.2f}, {event.get('ess'):.0f} effective draws"
             return f"{event.get('version')}: the draws of {event.get('parent')} weighed anew ({numbers})"
