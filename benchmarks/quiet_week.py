@@ -22,7 +22,6 @@ os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THR
 
 from evermix.config import load_params
 from evermix.core.monitor import score_week
-from evermix.engines.models.forecast import predict_rows
 from evermix.engines.store import Store
 from evermix.stages import decide, monitor
 from evermix.stages.decide import read_champion
@@ -63,9 +62,7 @@ def warm(clone: Path, scratch: Path, models: int) -> tuple[float, float]:
 
     def update_and_scores() -> None:
         observe_update(live, facts, params)
-        score_week(
-            facts, params, lambda panel, rows: predict_rows(champion, live.kept(params.monitor.draws), panel, rows), {}
-        )
+        score_week(facts, params, monitor.predictor(live, params.monitor.draws), {})
         score_horizons(store.before, facts, params.monitor.seed)
 
     alone = per_call(update_and_scores, 20)
@@ -108,8 +105,8 @@ def main() -> None:
             print(f"{as_of}  {week:16.1f}  {stages:19.1f}  {refit:9.1f}  {refit / week:12.1f}", flush=True)
             subprocess.run(["git", "checkout", "-q", "-f", "HEAD"], cwd=clone, check=True)
         alone, many = warm(clone, home / "many", asked.models)
-    print(f"update and scores, warm: {alone:.3f} s, a {refit / alone:.0f}th of the refit")
-    print(f"monitor and decide of {asked.models} models, one process, one core: {many:.0f} s")
+    print(f"update and scores, warm: {alone:.3f} CPU s, the refit takes {refit / alone:.0f} times as long")
+    print(f"monitor and decide of {asked.models} models, one process, one core: {many:.0f} CPU s")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import random
 import shutil
 import signal
 import sqlite3
@@ -28,13 +27,6 @@ QUIET = range(1, 5)
 REFIT, LAST = 5, 6
 # What a time decides, and the chain that hangs on it: all else of an event must be equal.
 _OF_THE_CLOCK = ("at", "hash", "previous")
-
-
-def sampled(points: list[Any], count: int) -> list[Any]:
-    """Return all points, for the published run of five times each; in CI a few of them, drawn by a seed."""
-    if REPEATS > 1:
-        return points
-    return random.Random(3).sample(points, min(count, len(points)))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from faults.lab import QUIET, REFIT, REPEATS, Harm, sampled
+from faults.lab import QUIET, REFIT, REPEATS, Harm
 from project import MODEL
 
 from evermix.engines.history.killed import is_whole
@@ -109,7 +109,7 @@ HEALED = [
 
 
 @repeated
-@pytest.mark.parametrize("harm", sampled(HEALED, 5), ids=lambda f: f.__name__)
+@pytest.mark.parametrize("harm", HEALED, ids=lambda f: f.__name__)
 def test_damage_between_two_weeks_is_healed_or_named_with_a_way_out(lab, judge, harm, repeat):
     lab.before(WEEK)
     home = lab.project.home

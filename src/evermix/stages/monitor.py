@@ -39,7 +39,7 @@ def run(store: Store, params: ModelParams) -> dict[str, Any]:
             facts = read_facts(store, champion, log, reset_after)
             live = load_live(store.before, champion)
             update = observe_update(live, facts, params)
-            seen = observe_week(facts, params, _predictor(live, params.monitor.draws))
+            seen = observe_week(facts, params, predictor(live, params.monitor.draws))
             add_evidence(seen.evidence, update.values, update.notes)
             alarms = observe_alarms(live, facts, update, seen.scores, params)
             add_evidence(seen.evidence, alarms.values, alarms.notes)
@@ -84,5 +84,6 @@ def read_log(store: Store) -> tuple[list[Score], str | None]:
     return [Score.model_validate(row) for row in data["rows"]], data["reset_after"]
 
 
-def _predictor(live: Posterior, draws: int) -> Predict:
+def predictor(live: Posterior, draws: int) -> Predict:
+    """Return what a posterior says of rows of a panel, by so many of its draws."""
     return lambda panel, rows: predict_rows(live.version, live.kept(draws), panel, rows)
