@@ -48,3 +48,19 @@ def test_a_file_without_a_posterior_is_a_store_error(tmp_path):
     xr.DataTree.from_dict({"prior": draws()}).to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
     with pytest.raises(StoreError, match="posterior"):
         load_posterior(tmp_path / "a.nc")
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_damaged_file_is_a_store_error_or_reads_as_something_that_its_hash_tells_apart(tmp_path, seed):
+    numbers = np.random.default_rng(seed)
+    write(tmp_path / "a.nc", draws())
+    content = bytearray((tmp_path / "a.nc").read_bytes())
+    length = int(numbers.choice([1, 16, 300]))
+    start = int(numbers.integers(0, len(content) - length))
+    content[start : start + length] = numbers.bytes(length)
+    for damaged in (bytes(content), bytes(content[:start])):
+        try:
+            found = load_posterior_bytes(damaged)
+        except StoreError:
+            continue
+        assert isinstance(found, xr.Dataset)

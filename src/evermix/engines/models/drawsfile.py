@@ -13,6 +13,8 @@ from evermix.errors import StoreError
 
 # How netCDF-4 names the scale of a dimension that has no coordinate.
 _NO_COORDINATE = b"This is a netCDF dimension but not a netCDF variable"
+# What h5py says of a file that is torn, or changed in the middle; content that still reads is held against its hash.
+_DAMAGE = (OSError, LookupError, ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError)
 
 
 def save_tree(tree: xr.DataTree, path: Path) -> None:
@@ -38,7 +40,7 @@ def load_posterior(path: Path) -> xr.Dataset:
     """Read the posterior group alone into memory: dims (chain, draw, ...)."""
     try:
         return _read_posterior(path)
-    except (OSError, KeyError, ValueError) as err:
+    except _DAMAGE as err:
         raise _unreadable(path, err) from None
 
 
@@ -46,7 +48,7 @@ def load_posterior_bytes(data: bytes) -> xr.Dataset:
     """Read the posterior group of a draws file that is in memory already, as from a commit."""
     try:
         return _read_posterior(io.BytesIO(data))
-    except (OSError, KeyError, ValueError) as err:
+    except _DAMAGE as err:
         raise _unreadable(Path("draws"), err) from None
 
 
@@ -60,9 +62,12 @@ def _read_posterior(file: Path | io.BytesIO) -> xr.Dataset:
     variables, coords = {}, {}
     with h5py.File(file, "r") as root:
         for name, stored in root["posterior"].items():
+            if not isinstance(stored, h5py.Dataset):
+                raise ValueError(f"{name} is no array")
             values = stored.asstr()[...].astype(str) if h5py.check_string_dtype(stored.dtype) else stored[...]
             if not stored.is_scale:
-                variables[name] = ([scale[0].name.rsplit("/", 1)[1] for scale in stored.dims], values)
+                dims = [str(scale[0].name).rsplit("/", 1)[-1] for scale in stored.dims]
+                variables[name] = (dims, values)
             elif not stored.attrs["NAME"].startswith(_NO_COORDINATE):
                 coords[name] = values
     return xr.Dataset(variables, coords=coords)
