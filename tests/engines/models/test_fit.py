@@ -10,15 +10,13 @@ import xarray as xr
 from engines.models.panels import REGRESSION_SPEC, make_columns, make_panel
 
 from evermix.core.draws import hash_draws, stack_draws
-from evermix.engines.models import fit as fit_module
 from evermix.engines.models import load_kind
 from evermix.engines.models.drawsfile import load_posterior, load_tree, save_tree
-from evermix.engines.models.fit import FitResult, converged, fit_model, hash_values, start_points, summarize
-from evermix.engines.store import Store, write_json
+from evermix.engines.models.fit import FitResult, converged, fit_model, start_points, summarize
+from evermix.engines.store import Store, read_json, write_json
 from evermix.errors import StoreError
 from evermix.stages import fit as fit_stage
 
-COMPILE = fit_module._compile
 KIND = load_kind("regression")
 COLUMNS = make_columns(geo=False)
 PANEL = make_panel(geo=False)
@@ -28,22 +26,6 @@ SAMPLER = {"chains": 4, "draws": 500, "tune": 200, "target_accept": 0.9, "low_ra
 
 def fit(sampler=SAMPLER, start=None, progress=None) -> FitResult:
     return fit_model(KIND, PANEL, COLUMNS, REGRESSION_SPEC, BASIS, sampler, 7, start, progress)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _compile_once():
-    """Compile each graph once: the same kind and data give the same compiled functions, and that takes seconds."""
-    compiled = {}
-
-    def cached(model, variables):
-        key = hash_values(model.rvs_to_values[model.observed_RVs[0]].get_value())
-        if key not in compiled:
-            compiled[key] = COMPILE(model, variables)
-        return compiled[key]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fit_module, "_compile", cached)
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -87,34 +69,6 @@ def test_a_start_at_old_draws_reaches_the_sampler(result):
     assert started.summary["start"] == "old draws"
     assert hash_draws(started.tree["posterior"].to_dataset()) != hash_draws(result.tree["posterior"].to_dataset())
     assert converged(started.summary)
-
-
-def test_the_starting_point_function_is_what_nutpie_calls():
-    import dataclasses
-
-    import nutpie
-
-    model = KIND.build(PANEL, COLUMNS, REGRESSION_SPEC, BASIS)
-    compiled = fit_module._compile(model, KIND.variables(model))
-    seen = []
-
-    def far_away(seed):
-        seen.append(seed)
-        return np.full(compiled.n_dim, 3.0)
-
-    compiled = dataclasses.replace(compiled, initial_point_func=far_away)
-    nutpie.sample(compiled, draws=9, tune=9, chains=2, seed=1, progress_bar=False)
-    assert len(seen) >= 2
-
-
-def test_graphs_compile_without_fastmath_so_that_cold_and_warm_caches_give_the_same_draws(monkeypatch):
-    import nutpie
-    import pytensor
-
-    flags = []
-    monkeypatch.setattr(nutpie, "compile_pymc_model", lambda *_, **__: flags.append(pytensor.config.numba__fastmath))
-    COMPILE(None, [])
-    assert flags == [False]
 
 
 def test_a_run_too_short_to_trust_is_redone_and_says_so():
@@ -200,7 +154,7 @@ def test_the_stage_says_that_nothing_was_requested(tmp_path):
     assert [file.name for file in store.fit.iterdir()] == ["fit.json"]
 
 
-def test_the_stage_fits_all_rows_and_all_but_the_holdout_on_one_basis(result, tmp_path):
+def test_the_stage_fits_all_rows_and_all_but_the_holdout_on_one_basis(tmp_path):
     store = Store(tmp_path, "brand")
     write_json(store.request / "request.json", request())
     PANEL.to_parquet(store.request / "panel.parquet")
@@ -208,9 +162,11 @@ def test_the_stage_fits_all_rows_and_all_but_the_holdout_on_one_basis(result, tm
     assert record["status"] == "fitted"
     assert record["basis"] == BASIS
     assert record["draws_hash"] == hash_draws(load_posterior(store.fit / "posterior.nc"))
-    assert record["draws_hash"] == hash_draws(result.tree["posterior"].to_dataset())
+    columns = read_json(store.request / "request.json")["columns"]
+    again = fit_model(KIND, PANEL, columns, REGRESSION_SPEC, BASIS, SAMPLER, 7, None, None)
+    assert record["draws_hash"] == hash_draws(again.tree["posterior"].to_dataset())
     assert record["fitted_through"] == str(PANEL["week"].iloc[-1].date())
     assert 20.0 < record["noise_sd"] < 120.0
     held = hash_draws(load_posterior(store.fit / "holdout.nc"))
-    again = fit_model(KIND, PANEL.iloc[:52], COLUMNS, REGRESSION_SPEC, record["basis"], SAMPLER, 8, None, None)
+    again = fit_model(KIND, PANEL.iloc[:52], columns, REGRESSION_SPEC, record["basis"], SAMPLER, 8, None, None)
     assert held == hash_draws(again.tree["posterior"].to_dataset())

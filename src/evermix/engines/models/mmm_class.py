@@ -68,6 +68,7 @@ def _breaking(base: Any, design: Design, spec: Mapping[str, Any]) -> Any:
         return base
     import pymc as pm
     import pymc.dims as pmd
+    import pytensor
     from pytensor.xtensor import as_xtensor
     from pytensor.xtensor.math import exp
 
@@ -75,7 +76,7 @@ def _breaking(base: Any, design: Design, spec: Mapping[str, Any]) -> Any:
         def forward_pass(self, x: Any, dims: tuple[str, ...]) -> Any:
             pm.modelcontext(None).add_coord("effect_break", list(breaks))
             sd = as_xtensor(np.array([one["sd"] for one in breaks.values()]), dims=("effect_break",))
-            mask = as_xtensor(break_mask(design, spec), dims=("effect_break", "date", "channel"))
+            mask = as_xtensor(pytensor.shared(break_mask(design, spec)), dims=("effect_break", "date", "channel"))
             step = pmd.Normal("effect_step", mu=0.0, sigma=sd, dims=("effect_break",))
             return super().forward_pass(x, dims) * exp((step * mask).sum(dim="effect_break"))
 
@@ -141,10 +142,12 @@ class _ObservedRows:
     def create_likelihood_variable(self, name: str, mu: Any, observed: Any, xdist: bool) -> Any:
         """Create the observed variable over the dim ``row``, in panel order."""
         import pymc as pm
+        import pytensor
         from pytensor.xtensor import as_xtensor
 
         pm.modelcontext(None).add_coord("row", np.arange(len(self.index["date"])))
-        rows = {dim: as_xtensor(index, dims=("row",)) for dim, index in self.index.items()}
+        # Shared, like all that changes from week to week: the graph stays the same, and so its machine code.
+        rows = {dim: as_xtensor(pytensor.shared(index), dims=("row",)) for dim, index in self.index.items()}
 
         def select(variable: Any) -> Any:
             return variable.isel({dim: rows[dim] for dim in variable.type.dims})

@@ -74,7 +74,8 @@ class RegressionKind:
             if coords["effect_break"]:
                 sd = [one["sd"] for one in effect_breaks(spec).values()]
                 step = pm.Normal("effect_step", 0.0, sd, dims="effect_break")
-                features = features * pm.math.exp(pm.math.sum(step[:, None, None] * rows.breaks[:, known], axis=0))
+                breaks = pm.Data("breaks", rows.breaks[:, known])
+                features = features * pm.math.exp(pm.math.sum(step[:, None, None] * breaks, axis=0))
             if rows.names:
                 mean = mean + features @ pm.Normal("coefficient", 0.0, priors["coefficient_sd"], dims="feature")
             sigma = pm.HalfNormal("sigma", priors["noise_sd"])
