@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from evermix.engines import airflow_api
 from evermix.engines.airflow_api import AirflowClient, wait
 from evermix.errors import ConfigError, ServiceError
 
@@ -32,6 +33,9 @@ class FakeAirflow(BaseHTTPRequestHandler):
             return 201, {"access_token": f"token-{self.tokens}"}
         if self.path.endswith("expired") and self.headers["Authorization"] == "Bearer token-1":
             return 401, {"detail": "expired"}
+        if "busy" in self.path:
+            seen = sum("busy" in path for _, path, _ in self.asked)
+            return (200, {"dag_run_id": "run-2"}) if seen > 2 else (500, {"detail": {"reason": "Database error"}})
         if "broken" in self.path:
             return 500, {"detail": "on fire"}
         if "hitlDetails?" in self.path:
@@ -88,6 +92,20 @@ def test_a_wrong_request_is_a_config_error_and_a_broken_server_a_service_error(a
         airflow.dag_run("unknown", "r")
     with pytest.raises(ServiceError, match="on fire"):
         airflow.dag_run("broken", "r")
+
+
+def test_a_request_that_the_database_refused_is_made_again(airflow: AirflowClient, monkeypatch) -> None:
+    monkeypatch.setattr(airflow_api, "_BUSY_PAUSE_S", 0.0)
+    assert airflow.trigger("busy") == "run-2"
+    assert sum("busy" in path for _, path, _ in FakeAirflow.asked) == 3
+
+
+def test_a_database_that_stays_busy_is_a_service_error(airflow: AirflowClient, monkeypatch) -> None:
+    monkeypatch.setattr(airflow_api, "_BUSY_PAUSE_S", 0.0)
+    monkeypatch.setattr(airflow_api, "_BUSY_TRIES", 2)
+    with pytest.raises(ServiceError, match="Database error"):
+        airflow.trigger("busy")
+    assert sum("busy" in path for _, path, _ in FakeAirflow.asked) == 2
 
 
 def test_no_server_is_a_service_error_that_says_what_to_do() -> None:

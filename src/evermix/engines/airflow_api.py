@@ -15,6 +15,9 @@ from evermix.errors import ConfigError, ServiceError
 
 Row = dict[str, Any]
 FINISHED = ("success", "failed")
+# SQLite refuses at once a request that read before another one wrote, and Airflow answers 500; nothing of it was kept.
+_BUSY = "Database error"
+_BUSY_TRIES, _BUSY_PAUSE_S = 8, 1.0
 
 
 class AirflowClient:
@@ -121,6 +124,14 @@ class AirflowClient:
     # -- the wire ------------------------------------------------------------
 
     def _call(self, method: str, path: str, body: Row | None = None) -> Row:
+        for _ in range(_BUSY_TRIES - 1):
+            try:
+                return self._ask(method, path, body)
+            except _DatabaseBusyError:
+                time.sleep(_BUSY_PAUSE_S)
+        return self._ask(method, path, body)
+
+    def _ask(self, method: str, path: str, body: Row | None) -> Row:
         if self._token is None:
             self._token = self._send("POST", "/auth/token", self._login, None)["access_token"]
         try:
@@ -143,7 +154,8 @@ class AirflowClient:
             if err.code == 401 and token:
                 raise _LoginExpiredError(f"{where}: 401") from None
             if err.code >= 500:
-                raise ServiceError(f"{where}: got {err.code}, {reason}. See Airflow's api-server log.") from None
+                kind = _DatabaseBusyError if _BUSY in reason else ServiceError
+                raise kind(f"{where}: got {err.code}, {reason}. See Airflow's api-server log.") from None
             raise ConfigError(f"{where}: got {err.code}, {reason}. Mend the request or the login.") from None
         except (urllib.error.URLError, HTTPException, OSError) as err:
             raise ServiceError(f"{where}: no answer from {self.url} ({err}). Is the stack up? `evermix up`.") from None
@@ -151,6 +163,10 @@ class AirflowClient:
 
 class _LoginExpiredError(ServiceError):
     """The token is no longer good; asked for anew once."""
+
+
+class _DatabaseBusyError(ServiceError):
+    """Airflow's database was taken; the request is made again."""
 
 
 def wait(look: Callable[[], Row | None], what: str, timeout_s: float, pause_s: float = 1.0) -> Row:

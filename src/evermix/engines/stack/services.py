@@ -145,7 +145,8 @@ def _airflow_variables(env: Environment, settings: Settings) -> Mapping[str, str
     home = env.home / "airflow"
     return {
         "AIRFLOW_HOME": str(home),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        # By default SQLite waits five seconds for whoever writes; on a busy machine the scheduler takes longer.
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}?timeout=60",
         "AIRFLOW__CORE__DAGS_FOLDER": str(env.project / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(env.project / "dags" / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
