@@ -6,12 +6,11 @@ what it spends now.  Pure: response curves come in, numbers come out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import PchipInterpolator
 
 from evermix.core.response import Responses
 
@@ -99,7 +98,7 @@ def best_plan(responses: Responses, max_change: float) -> Floats:
 
 def plan_value(responses: Responses, plan: Floats) -> Floats:
     """Return the value of a plan under each draw, shape (draw,), target units per week."""
-    parts = [PchipInterpolator(responses.factors, responses.value[:, c], axis=1)(at) for c, at in enumerate(plan)]
+    parts = [_curve(responses.factors, responses.value[:, c])(at) for c, at in enumerate(plan)]
     return np.asarray(np.sum(parts, axis=0))
 
 
@@ -165,7 +164,7 @@ class Moves:
         for c, most in enumerate(self.most):
             moved = np.arange(-most, most + 1) * self.step
             at = 1.0 + (moved / self.spend[c] if self.spend[c] > 0 else moved)
-            curve = PchipInterpolator(factors, value[:, c], axis=1)(at)
+            curve = _curve(factors, value[:, c])(at)
             gains.append(curve - curve[:, [most]])
         return gains
 
@@ -197,3 +196,11 @@ class Moves:
             choices.append(choice)
             so_far, reach = best, after
         return sums, choices
+
+
+def _curve(factors: Floats, value: Floats) -> Callable[[Floats], Floats]:
+    """Return the curves through values at factors, shape (set, factor); as monotone as the values."""
+    # Loaded when used: half a second, in processes most of which weigh no plan.
+    from scipy.interpolate import PchipInterpolator
+
+    return PchipInterpolator(factors, value, axis=1)
