@@ -3,6 +3,7 @@
 import ctypes
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pymc as pm
@@ -139,6 +140,14 @@ def test_another_prior_is_another_graph():
 def test_a_density_that_is_not_finite_gives_up_the_step():
     compiled = compile_model(small(np.array([0.0, np.inf, 1.0])), ["level"])
     assert ask(compiled, np.zeros(5))[0] == 3
+
+
+def test_chains_that_ask_for_their_starts_side_by_side_get_their_own():
+    initial = compile_model(small(np.zeros(5)), ["level"]).initial_point
+    wanted = [initial(seed) for seed in range(200)]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(initial, range(200)))
+    assert np.array_equal(found, wanted)
 
 
 def test_a_point_of_another_length_is_refused():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,7 @@ class CompiledModel:
     coords : dict
         Labels of those dims.
     initial_point : callable
-        From a seed to a point near the centre of the prior.
+        From a seed to a point near the centre of the prior; chains may ask side by side.
     """
 
     size: int
@@ -108,7 +109,7 @@ def compile_model(model: pm.Model, names: Sequence[str]) -> CompiledModel:
             shapes=dict(zip(names, outside, strict=True)),
             dims={name: used for name, used in dims.items() if used},
             coords={dim: list(model.coords[dim]) for used in dims.values() for dim in used},
-            initial_point=lambda seed: _joined(initial(seed), values),
+            initial_point=_one_at_a_time(lambda seed: _joined(initial(seed), values)),
         )
     except (ValueError, TypeError, NotImplementedError) as err:
         raise FitError(f"model: does not compile ({err}). Look at the spec's priors and dims.") from err
@@ -141,6 +142,17 @@ def _shapes(values: Sequence[Any], variables: Sequence[Any], point: dict[str, Fl
 
 def _size(shape: Sequence[int]) -> int:
     return int(np.prod(shape))
+
+
+def _one_at_a_time(function: Callable[[int], Floats]) -> Callable[[int], Floats]:
+    """Return a function whose callers wait for each other: PyTensor's keep their values in one place."""
+    lock = threading.Lock()
+
+    def alone(seed: int) -> Floats:
+        with lock:
+            return function(seed)
+
+    return alone
 
 
 def _joined(point: dict[str, Floats], values: Sequence[Any]) -> Floats:
