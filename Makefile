@@ -26,7 +26,7 @@ lint: setup ## style, types, import directions, static checks of the container f
 	.venv/bin/lint-imports
 	sh scripts/check-static
 
-test: setup ## fast tests: about 10 minutes on 2 cores, no network but loopback
+test: setup ## fast tests: half an hour or more on 2 cores, no network but loopback
 	$(PYTEST) -m "not real and not slow and not fault"
 
 real: setup ## tests on reference data (EVERMIX_REFERENCE_DATA names their folder)
