@@ -16,17 +16,13 @@ again. What is there then is compared with an undisturbed run: ledger but for ti
 byte, `dvc.lock`, versions, aliases and runs in MLflow, snapshots, files left over, `git fsck`. *Faults* are the
 harms done; *compared* are the states put beside the undisturbed one, one after each recovery. *Lost* and *doubled*
 count ledger events, commits and versions over all of them. `make faults` repeats every case five times and writes this
-page; CI has no time for it. `EVERMIX_FAULT_SHARE=0.15 EVERMIX_FAULT_REPEATS=1 EVERMIX_FAULT_TABLE= make faults` plays a draw of them. This page: every case {repeats} time(s).
+page; CI has no time for it. `EVERMIX_FAULT_SHARE=0.15 EVERMIX_FAULT_REPEATS=1 EVERMIX_FAULT_TABLE= make faults` plays a
+draw of them. This page: every case {repeats} time(s).
 
 | case | faults | compared | as undisturbed | lost | doubled |
 | --- | --- | --- | --- | --- | --- |
 """
 _found: dict[str, list[tuple[int, Harm]]] = defaultdict(list)
-
-
-def pytest_configure(config):
-    """Name the marker here, beside the cases that bear it."""
-    config.addinivalue_line("markers", "fault: kills, fills or corrupts what a real week needs; minutes")
 
 
 def pytest_collection_modifyitems(config, items):
