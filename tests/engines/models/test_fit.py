@@ -11,6 +11,7 @@ from engines.models.panels import REGRESSION_SPEC, make_columns, make_panel
 
 from evermix.core.draws import hash_draws, stack_draws
 from evermix.engines.models import load_kind
+from evermix.engines.models.compiled import compile_model
 from evermix.engines.models.drawsfile import load_posterior, load_tree, save_tree
 from evermix.engines.models.fit import FitResult, converged, fit_model, start_points, summarize
 from evermix.engines.store import Store, read_json, write_json
@@ -69,6 +70,24 @@ def test_a_start_at_old_draws_reaches_the_sampler(result):
     assert started.summary["start"] == "old draws"
     assert hash_draws(started.tree["posterior"].to_dataset()) != hash_draws(result.tree["posterior"].to_dataset())
     assert converged(started.summary)
+
+
+def test_the_starting_point_function_is_what_nutpie_calls():
+    import dataclasses
+
+    import nutpie
+
+    model = KIND.build(PANEL, COLUMNS, REGRESSION_SPEC, BASIS)
+    compiled = compile_model(model, KIND.variables(model))
+    seen = []
+
+    def far_away(seed):
+        seen.append(seed)
+        return np.full(compiled.n_dim, 3.0)
+
+    compiled = dataclasses.replace(compiled, initial_point_func=far_away)
+    nutpie.sample(compiled, draws=9, tune=9, chains=2, seed=1, progress_bar=False)
+    assert len(seen) >= 2
 
 
 def test_a_run_too_short_to_trust_is_redone_and_says_so():

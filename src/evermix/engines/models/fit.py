@@ -13,7 +13,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from evermix.engines.models.compiled import CompiledModel, compile_model
+from evermix.engines.models.compiled import compile_model
 from evermix.engines.models.coordinates import shear
 from evermix.engines.models.protocol import ModelKind, ShearsCoordinates
 from evermix.errors import FitError
@@ -88,9 +88,12 @@ def fit_model(
         sheared = shear(model, variables, kind.shifts(model, panel, columns, spec, basis))
         sampled, points = sheared.model, sheared.moved(points) if points is not None else None
     compiled = compile_model(sampled, variables)
+    default_start = compiled.initial_point_func
+    if points is not None:
+        compiled = dataclasses.replace(compiled, initial_point_func=lambda at: points[int(at) % len(points)].copy())
     first = {"draws": sampler["draws"], "tune": sampler["tune"], "target_accept": sampler["target_accept"]}
     first["adaptation"] = "low_rank" if sampler["low_rank"] else "diag"
-    tree = _sample(compiled, points, sampler["chains"], seed, first, progress)
+    tree = _sample(compiled, variables, sampler["chains"], seed, first, progress)
     summary = summarize(tree)
     fallback = not converged(summary)
     if fallback:
@@ -100,7 +103,8 @@ def fit_model(
             "target_accept": max(sampler["target_accept"], _FALLBACK_ACCEPT),
             "adaptation": "diag",
         }
-        tree = _sample(compiled, None, sampler["chains"], seed, second, progress)
+        compiled = dataclasses.replace(compiled, initial_point_func=default_start)
+        tree = _sample(compiled, variables, sampler["chains"], seed, second, progress)
         summary = summarize(tree)
     summary |= {"fallback": fallback, "start": "default" if points is None or fallback else "old draws"}
     return FitResult(tree, summary, observed_hash)
@@ -187,12 +191,7 @@ def converged(summary: dict[str, Any]) -> bool:
 
 
 def _sample(
-    compiled: CompiledModel,
-    points: NDArray[np.float64] | None,
-    chains: int,
-    seed: int,
-    settings: dict[str, Any],
-    progress: Progress | None,
+    compiled: Any, variables: list[str], chains: int, seed: int, settings: dict[str, Any], progress: Progress | None
 ) -> xr.DataTree:
     import nutpie
 
@@ -202,7 +201,7 @@ def _sample(
 
     try:
         tree = nutpie.sample(
-            compiled.for_nutpie(points),
+            compiled,
             chains=chains,
             seed=seed,
             save_warmup=False,
@@ -218,7 +217,7 @@ def _sample(
     if tree["posterior"].sizes.get("draw") != settings["draws"]:
         # nutpie answers an interrupt with the draws it has; those are no posterior.
         raise KeyboardInterrupt
-    posterior, stats = tree["posterior"].to_dataset()[list(compiled.shapes)], tree["sample_stats"].to_dataset()
+    posterior, stats = tree["posterior"].to_dataset()[variables], tree["sample_stats"].to_dataset()
     return xr.DataTree.from_dict({"posterior": posterior.drop_attrs(), "sample_stats": sampler_stats(stats)})
 
 

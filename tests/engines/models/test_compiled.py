@@ -1,6 +1,7 @@
-"""Machine code of a graph: the values of the graph, the same bits from disk, one compilation for all weeks."""
+"""A compiled model: the values of its graph, the same bits from disk, one compilation for all weeks."""
 
 import ctypes
+import pydoc
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ from engines.models.graph import prior_draws
 from engines.models.panels import REGRESSION_SPEC, make_columns, make_panel
 from engines.models.test_mmm import SPECS, pinned
 
-from evermix.engines.models import load_kind, native
+from evermix.engines.models import load_kind
 from evermix.engines.models.compiled import compile_model
 from evermix.engines.models.coordinates import shear
 from evermix.engines.models.fit import fit_model, start_points
@@ -25,13 +26,14 @@ STORED = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_uint64] * 2, *[ctypes.c_voi
 
 def ask(compiled, point):
     """Return code, log density, gradient and stored variables, as nutpie would get them."""
-    made = compiled.for_nutpie(None)
-    gradient, density, out = np.empty(made.n_dim), np.empty(1), np.empty(made.n_expanded)
+    gradient, density, out = np.empty(compiled.n_dim), np.empty(1), np.empty(compiled.n_expanded)
     point = np.ascontiguousarray(point)
-    x, g, d, o, u = (array.ctypes.data for array in (point, gradient, density, out, made.user_data))
-    code = DENSITY(made.compiled_logp_func.address)(made.n_dim, x, g, d, u)
-    assert STORED(made.compiled_expand_func.address)(made.n_dim, made.n_expanded, x, o, u) == 0
-    return code, density[0], gradient, out
+    x, g, d, o, u = (array.ctypes.data for array in (point, gradient, density, out, compiled.user_data))
+    code = DENSITY(compiled.compiled_logp_func.address)(compiled.n_dim, x, g, d, u)
+    assert STORED(compiled.compiled_expand_func.address)(compiled.n_dim, compiled.n_expanded, x, o, u) == 0
+    names, slices, shapes = compiled.shape_info
+    parts = {name: out[place].reshape(shape) for name, place, shape in zip(names, slices, shapes, strict=True)}
+    return code, density[0], gradient, parts
 
 
 def small(observed, *, constant=False):
@@ -68,8 +70,10 @@ def test_density_gradient_and_variables_are_those_of_the_graph(constant):
     wanted, slope = expected(model, point)
     assert (code, density) == (0, pytest.approx(float(wanted), rel=1e-12))
     assert gradient == pytest.approx(slope, rel=1e-10)
-    assert out == pytest.approx([0.3, -0.2, 0.5, 1 / (1 + np.exp(-0.4)), 0.6, -0.4, 1.0])
-    assert compiled.dims == {"level": ("place",), "double": ("place",)}
+    assert out["level"] == pytest.approx([0.3, -0.2, 0.5])
+    assert out["double"] == pytest.approx([0.6, -0.4, 1.0])
+    assert out["share"] == pytest.approx(1 / (1 + np.exp(-0.4)))
+    assert (compiled.dims["level"], compiled.dims["double"]) == (("place",), ("place",))
 
 
 @pytest.mark.parametrize("name", ["amended", "geo_hierarchy_student"])
@@ -86,16 +90,24 @@ def test_a_spec_of_the_mmm_compiles_to_its_graph(name):
     assert gradient == pytest.approx(slope, rel=1e-6, abs=1e-6)
 
 
-@pytest.mark.parametrize(("constant", "weeks"), [(False, 90), (True, 50)])
-def test_other_data_compile_nothing_and_are_counted(constant, weeks):
-    rows = np.random.default_rng(2).normal(size=50 + weeks)
-    compile_model(small(rows[:50], constant=constant), ["level"])
-    other = small(rows[50:], constant=constant)
-    again = compile_model(other, ["level"])
-    assert again.density.from_disk
-    assert again.stored.from_disk
+def test_other_weeks_compile_nothing_and_are_counted():
+    rows = np.random.default_rng(2).normal(size=140)
+    compile_model(small(rows[:50]), ["level"])
+    longer = small(rows[50:])
+    again = compile_model(longer, ["level"])
+    assert again.compiled_logp_func.from_disk
+    assert again.compiled_expand_func.from_disk
     point = np.full(5, 0.1)
-    assert ask(again, point)[1] == pytest.approx(float(expected(other, point)[0]), rel=1e-12)
+    assert ask(again, point)[1] == pytest.approx(float(expected(longer, point)[0]), rel=1e-12)
+
+
+def test_other_constants_are_another_graph():
+    rows = np.random.default_rng(2).normal(size=40)
+    compile_model(small(rows, constant=True), ["level"])
+    other = small(rows + 1.0, constant=True)
+    point = np.full(5, 0.1)
+    found = ask(compile_model(other, ["level"]), point)[1]
+    assert found == pytest.approx(float(expected(other, point)[0]), rel=1e-12)
 
 
 class FoundError(Exception):
@@ -103,15 +115,12 @@ class FoundError(Exception):
 
 
 def graph_key(model, monkeypatch):
-    entry = native._entry
+    def stop(source, name, names, cache_key):
+        raise FoundError(cache_key)
 
-    def stop(*words):
-        raise FoundError(entry(*words)[1])
-
-    monkeypatch.setattr(native, "_entry", stop)
-    with pytest.raises(FoundError) as found:
+    with monkeypatch.context() as patch, pytest.raises(FoundError) as found:
+        patch.setattr("pytensor.link.numba.cache.compile_numba_function_src", stop)
         compile_model(model, [model.free_RVs[0].name])
-    monkeypatch.undo()
     assert found.value.args[0] is not None
     return found.value.args[0]
 
@@ -143,7 +152,7 @@ def test_a_density_that_is_not_finite_gives_up_the_step():
 
 
 def test_chains_that_ask_for_their_starts_side_by_side_get_their_own():
-    initial = compile_model(small(np.zeros(5)), ["level"]).initial_point
+    initial = compile_model(small(np.zeros(5)), ["level"]).initial_point_func
     wanted = [initial(seed) for seed in range(200)]
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(initial, range(200)))
@@ -152,8 +161,8 @@ def test_chains_that_ask_for_their_starts_side_by_side_get_their_own():
 
 def test_a_point_of_another_length_is_refused():
     compiled = compile_model(small(np.zeros(5)), ["level"])
-    made = compiled.for_nutpie(None)
-    assert DENSITY(made.compiled_logp_func.address)(made.n_dim + 1, 0, 0, 0, made.user_data.ctypes.data) == -1
+    density = DENSITY(compiled.compiled_logp_func.address)
+    assert density(compiled.n_dim + 1, 0, 0, 0, compiled.user_data.ctypes.data) == -1
 
 
 def test_a_graph_with_data_that_are_no_array_is_a_fit_error():
@@ -166,9 +175,25 @@ def test_a_graph_with_data_that_are_no_array_is_a_fit_error():
         compile_model(model, ["random"])
 
 
+def test_graphs_compile_without_fastmath_so_that_cold_and_warm_caches_give_the_same_draws(monkeypatch):
+    flags = []
+
+    def told(function):
+        def call(*words, **options):
+            flags.append(pytensor.config.numba__fastmath)
+            return function(*words, **options)
+
+        return call
+
+    for name in ("nutpie.compile_pymc._make_functions", "numba.cfunc"):
+        monkeypatch.setattr(name, told(pydoc.locate(name)))
+    compile_model(small(np.zeros(5)), ["level"])
+    assert flags == [False, False, False]
+
+
 _TWICE = """
 import sys; sys.path.insert(0, {tests!r})
-from engines.models.test_native import fit_hash
+from engines.models.test_compiled import fit_hash
 print(*fit_hash())
 """
 
@@ -181,7 +206,7 @@ def fit_hash():
     model = kind.build(panel, columns, REGRESSION_SPEC, basis)
     sampler = {"chains": 2, "draws": 200, "tune": 200, "target_accept": 0.9, "low_rank": True, "fallback_tune": 200}
     fitted = fit_model(kind, panel, columns, REGRESSION_SPEC, basis, sampler, 3, None, None)
-    kept = compile_model(model, kind.variables(model)).density.from_disk
+    kept = compile_model(model, kind.variables(model)).compiled_logp_func.from_disk
     return hash_draws(fitted.tree["posterior"].to_dataset()), kept
 
 
