@@ -1,8 +1,6 @@
 """The bench of the fault cases, made once, and the table of what they found."""
 
-import math
 import os
-import random
 from collections import defaultdict
 from pathlib import Path
 
@@ -16,30 +14,13 @@ again. What is there then is compared with an undisturbed run: ledger but for ti
 byte, `dvc.lock`, versions, aliases and runs in MLflow, snapshots, files left over, `git fsck`. *Faults* are the
 harms done; *compared* are the states put beside the undisturbed one, one after each recovery. *Lost* and *doubled*
 count ledger events, commits and versions over all of them. `make faults` repeats every case five times and writes this
-page; CI has no time for it. `EVERMIX_FAULT_SHARE=0.15 EVERMIX_FAULT_REPEATS=1 EVERMIX_FAULT_TABLE= make faults` plays a
-draw of them. This page: every case {repeats} time(s).
+page; CI has no time for it. `EVERMIX_FAULT_REPEATS=1 EVERMIX_FAULT_TABLE= make faults` tries a draw of them once.
+This page: every case {repeats} time(s).
 
 | case | faults | compared | as undisturbed | lost | doubled |
 | --- | --- | --- | --- | --- | --- |
 """
 _found: dict[str, list[tuple[int, Harm]]] = defaultdict(list)
-
-
-def pytest_collection_modifyitems(config, items):
-    """Keep the share of each file's cases that ``EVERMIX_FAULT_SHARE`` asks for, drawn by a fixed seed."""
-    share = float(os.environ.get("EVERMIX_FAULT_SHARE", "1"))
-    if share >= 1:
-        return
-    files = defaultdict(list)
-    for item in items:
-        if item.get_closest_marker("fault"):
-            files[item.path].append(item)
-    left_out = set()
-    for cases in files.values():
-        kept = random.Random(7).sample(cases, math.ceil(share * len(cases)))
-        left_out |= {item.nodeid for item in cases} - {item.nodeid for item in kept}
-    config.hook.pytest_deselected(items=[item for item in items if item.nodeid in left_out])
-    items[:] = [item for item in items if item.nodeid not in left_out]
 
 
 @pytest.fixture(scope="session")

@@ -71,7 +71,6 @@ def test_the_same_week_on_the_other_worker_is_closed_already(workers, first):
     assert workers[0].week(FIRST, deliver=False)["status"] == "already closed"
 
 
-@pytest.mark.fault
 def test_a_worker_killed_in_its_fit_leaves_the_week_to_the_other_one(workers, first):
     one, two = workers
     one.deliver(monday(1))
