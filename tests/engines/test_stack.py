@@ -131,6 +131,15 @@ def test_airflow_and_its_tasks_agree_on_ports_places_and_the_tracking_server(
     assert variables["PATH"].startswith(str(Path(sys.executable).parent))
 
 
+def test_the_api_server_gives_a_locked_database_up_long_before_the_scheduler_does(env: Environment) -> None:
+    settings = services.load_settings(env)
+
+    def wait_s(daemon: str) -> int:
+        return int(services.variables(env, settings, daemon)["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].split("timeout=")[1])
+
+    assert 10 * wait_s("api-server") < wait_s("scheduler") == wait_s("dag-processor")
+
+
 def test_a_tracking_server_that_is_there_already_is_used_instead_of_our_own(env: Environment) -> None:
     there = replace(env, tracking_uri="http://mlflow.example")
     settings = services.load_settings(there)

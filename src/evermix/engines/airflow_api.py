@@ -15,7 +15,8 @@ from evermix.errors import ConfigError, ServiceError
 
 Row = dict[str, Any]
 FINISHED = ("success", "failed")
-# SQLite refuses at once a request that read before another one wrote, and Airflow answers 500; nothing of it was kept.
+# On SQLite an action may meet another request's write, in a server that cannot end the other one meanwhile (see
+# `stack.services`): Airflow answers 500 after a while, and nothing of it was kept.
 _BUSY = "Database error"
 _BUSY_TRIES, _BUSY_PAUSE_S = 8, 1.0
 

@@ -101,8 +101,8 @@ def probe(url: str, timeout_s: float = 5.0) -> bytes | None:
 def _start_all(
     env: Environment, settings: services.Settings, progress: Progress, running: list[Daemon], deadline: float
 ) -> None:
-    variables = services.variables(env, settings)
     for name, command in services.commands(env, settings).items():
+        variables = services.variables(env, settings, name)
         if name == "api-server":
             # MLflow wakes up meanwhile.
             _migrate(env, command[0], variables, progress)

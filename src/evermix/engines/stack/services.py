@@ -18,6 +18,10 @@ from evermix.errors import ConfigError
 
 USER = "admin"
 HOST = "127.0.0.1"
+# How long SQLite waits for whoever writes. Airflow 3.3.2's API server logs an action by a write in its event loop,
+# which stands still until the write is done or refused; if another of its requests holds the lock, that one can only
+# end in the same loop. So the API server waits briefly and its clients ask again; the others outwait it.
+_SQLITE_WAIT_S = {"scheduler": 60, "dag-processor": 60}
 
 
 @dataclass(frozen=True)
@@ -94,8 +98,8 @@ def write_private(path: Path, data: Any) -> None:
     draft.replace(path)
 
 
-def variables(env: Environment, settings: Settings) -> dict[str, str]:
-    """Return the environment of every daemon, and so of every task."""
+def variables(env: Environment, settings: Settings, daemon: str = "") -> dict[str, str]:
+    """Return the environment of a daemon, and so of every task."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "_AIRFLOW"))}
     # Without bytecode every task pays seconds of compiling.
     kept.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -107,7 +111,7 @@ def variables(env: Environment, settings: Settings) -> dict[str, str]:
         "EVERMIX_AIRFLOW_URL": settings.airflow_url,
         "PYTHONUNBUFFERED": "1",
         **_mlflow_variables(),
-        **_airflow_variables(env, settings),
+        **_airflow_variables(env, settings, _SQLITE_WAIT_S.get(daemon, 5)),
     }
 
 
@@ -141,12 +145,11 @@ def _mlflow_variables() -> Mapping[str, str]:
     }
 
 
-def _airflow_variables(env: Environment, settings: Settings) -> Mapping[str, str]:
+def _airflow_variables(env: Environment, settings: Settings, sqlite_wait_s: int) -> Mapping[str, str]:
     home = env.home / "airflow"
     return {
         "AIRFLOW_HOME": str(home),
-        # By default SQLite waits five seconds for whoever writes; on a busy machine the scheduler takes longer.
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}?timeout=60",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}?timeout={sqlite_wait_s}",
         "AIRFLOW__CORE__DAGS_FOLDER": str(env.project / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(env.project / "dags" / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
