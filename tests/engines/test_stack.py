@@ -135,7 +135,8 @@ def test_the_api_server_gives_a_locked_database_up_long_before_the_scheduler_doe
     settings = services.load_settings(env)
 
     def wait_s(daemon: str) -> int:
-        return int(services.variables(env, settings, daemon)["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].split("timeout=")[1])
+        database = services.variables(env, settings, daemon)["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+        return int(database.split("timeout=")[1])
 
     assert 10 * wait_s("api-server") < wait_s("scheduler") == wait_s("dag-processor")
 
