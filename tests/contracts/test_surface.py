@@ -60,6 +60,16 @@ def test_help_loads_no_heavy_library():
     assert done.stdout.strip() == "[]"
 
 
+def test_a_step_of_a_week_loads_no_library_of_tables_or_models():
+    # Airflow runs ten of them a week, and only what DVC runs inside needs those: loading them costs two seconds.
+    code = (
+        "import sys, evermix.stages.week;"
+        "print([m for m in ('numpy','pandas','scipy','xarray','pymc','mlflow','dvc') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def leaves(data, path=()):
     if isinstance(data, dict):
         for key, value in data.items():

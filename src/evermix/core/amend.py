@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 KEY = "amendments"
+# The name of the fit without more amendments than it had, among those of a review.
+REFIT = "refit"
 
 Spec = Mapping[str, Any]
 

@@ -17,8 +17,6 @@ from evermix.core.changes import launched_columns
 from evermix.core.prequential import one_step
 from evermix.records import Decision, Score, VersionFile
 
-# The plain refit's name among the challengers.
-REFIT = "refit"
 # The one in which every effect and the level may have changed.
 BREAK_ANY = "break_any"
 # Standard deviation a priori of the log of what an effect is multiplied by: halved and doubled lie at 1 sd.

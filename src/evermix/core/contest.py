@@ -11,7 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
-from evermix.core.challengers import BREAK_ANY, REFIT
+from evermix.core.amend import REFIT
+from evermix.core.challengers import BREAK_ANY
 from evermix.core.diagnostics import finite_values
 from evermix.core.evaluation import CONVERGENCE, Evaluation
 

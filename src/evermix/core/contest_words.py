@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from evermix.core.challengers import REFIT
+from evermix.core.amend import REFIT
 from evermix.core.markdown import table_lines
 
 ROAS = "Return on ad spend of the last year, of a changed effect since its change (90 % interval)"

@@ -14,7 +14,6 @@ from typing import Any
 from evermix.config import Environment, ModelParams
 from evermix.core import ledger
 from evermix.core.close import Closing, WeekOutcome, close_week
-from evermix.core.quality_record import append_points
 from evermix.engines.history import History, end_open, pull_outputs, push_outputs
 from evermix.engines.store import (
     VERSION_FILES,
@@ -29,7 +28,6 @@ from evermix.engines.store import (
 )
 from evermix.records import Decision, Verdict, VersionFile
 from evermix.stages.fits import proposed_fit
-from evermix.stages.horizons import freeze_origin, keep_draws
 from evermix.stages.publish import publish_update, publish_version, tell_registry
 
 
@@ -202,6 +200,9 @@ def _version(store: Store) -> VersionFile:
 
 
 def _write_live(store: Store, closing: Closing, version: VersionFile | None, decision: Decision, draws: int) -> None:
+    # Every step of a week imports this module, and closing alone needs tables and draws.
+    from evermix.stages.horizons import freeze_origin
+
     write_ledger(store, closing.events)
     _append_quality(store)
     if decision.decision != "quarantine":
@@ -235,6 +236,8 @@ def _files_of_fit(store: Store) -> dict[str, bytes]:
 
 def set_champion(store: Store, version: VersionFile, files: Mapping[str, bytes]) -> None:
     """Make a version the champion of the clone: its pointer, and those of ``VERSION_FILES`` that it has."""
+    from evermix.stages.horizons import keep_draws
+
     keep_draws(store, version)
     write_json(store.live / "champion.json", version.model_dump())
     for name in VERSION_FILES[1:]:
@@ -246,6 +249,8 @@ def set_champion(store: Store, version: VersionFile, files: Mapping[str, bytes])
 
 def _append_quality(store: Store) -> None:
     """Add the week's points to the record, also of a refused delivery: it is part of how good a source is."""
+    from evermix.core.quality_record import append_points
+
     path = store.live / "quality.csv"
     past = path.read_text(encoding="utf-8") if path.is_file() else ""
     week = (store.validated / "quality.csv").read_text(encoding="utf-8")

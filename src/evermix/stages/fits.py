@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evermix.core.amend import amended_spec
-from evermix.core.challengers import REFIT
+from evermix.core.amend import REFIT, amended_spec
 from evermix.engines.store import Store, read_json
 
 
