@@ -51,23 +51,21 @@ def test_every_command_has_help_json_and_a_line_in_the_docs(name):
     )
 
 
+def loaded_by(code, libraries):
+    code = f"import sys; {code}; print(*[name for name in {libraries!r} if name in sys.modules])"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+
+
 def test_help_loads_no_heavy_library():
-    code = (
-        "import sys; from evermix.cli import build_parser; build_parser().format_help();"
-        "print([m for m in ('numpy','pandas','pydantic','pymc','mlflow','dvc','airflow','yaml') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    code = "from evermix.cli import build_parser; build_parser().format_help()"
+    assert loaded_by(code, ["numpy", "pandas", "pydantic", "pymc", "mlflow", "dvc", "airflow", "yaml"]) == []
 
 
 def test_a_step_of_a_week_loads_no_library_of_tables_or_models():
     # Airflow runs ten of them a week, and only what DVC runs inside needs those: loading them costs two seconds.
-    code = (
-        "import sys, evermix.stages.week;"
-        "print([m for m in ('numpy','pandas','scipy','xarray','pymc','mlflow','dvc') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    code = "import evermix.stages.week"
+    assert loaded_by(code, ["numpy", "pandas", "scipy", "xarray", "pymc", "mlflow", "dvc"]) == []
+    assert loaded_by("import evermix.stages.horizons", ["pandas", "xarray"]) == ["pandas", "xarray"]
 
 
 def leaves(data, path=()):

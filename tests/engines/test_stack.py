@@ -121,7 +121,7 @@ def test_airflow_and_its_tasks_agree_on_ports_places_and_the_tracking_server(
 ) -> None:
     monkeypatch.setenv("AIRFLOW__CORE__LOAD_EXAMPLES", "True")
     settings = services.load_settings(env)
-    variables = services.variables(env, settings)
+    variables = services.variables(env, settings, "scheduler")
     assert variables["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"].startswith(f"http://127.0.0.1:{settings.airflow_port}/")
     assert variables["AIRFLOW__API__PORT"] == str(settings.airflow_port)
     assert variables["AIRFLOW__API__HOST"] == "127.0.0.1"
@@ -146,7 +146,7 @@ def test_a_tracking_server_that_is_there_already_is_used_instead_of_our_own(env:
     settings = services.load_settings(there)
     assert "mlflow" not in services.commands(there, settings)
     assert "mlflow" in services.commands(env, settings)
-    assert services.variables(there, settings)["EVERMIX_TRACKING_URI"] == "http://mlflow.example"
+    assert services.variables(there, settings, "scheduler")["EVERMIX_TRACKING_URI"] == "http://mlflow.example"
 
 
 def test_a_start_that_fails_stops_what_it_had_started_and_shows_the_log(

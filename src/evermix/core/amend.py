@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 KEY = "amendments"
-# The name of the fit without more amendments than it had, among those of a review.
+# The plain refit's name among the fits of a review.
 REFIT = "refit"
 
 Spec = Mapping[str, Any]

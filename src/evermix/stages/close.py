@@ -200,7 +200,7 @@ def _version(store: Store) -> VersionFile:
 
 
 def _write_live(store: Store, closing: Closing, version: VersionFile | None, decision: Decision, draws: int) -> None:
-    # Every step of a week imports this module, and closing alone needs tables and draws.
+    # Steps, orders and answers import this module too, and have no use for tables and draws.
     from evermix.stages.horizons import freeze_origin
 
     write_ledger(store, closing.events)

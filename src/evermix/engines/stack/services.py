@@ -21,7 +21,7 @@ HOST = "127.0.0.1"
 # How long SQLite waits for whoever writes. Airflow 3.3.2's API server logs an action by a write in its event loop,
 # which stands still until the write is done or refused; if another of its requests holds the lock, that one can only
 # end in the same loop. So the API server waits briefly and its clients ask again; the others outwait it.
-_SQLITE_WAIT_S = {"scheduler": 60, "dag-processor": 60}
+_API_SERVER_WAIT_S, _OTHERS_WAIT_S = 5, 60
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,8 @@ def write_private(path: Path, data: Any) -> None:
     draft.replace(path)
 
 
-def variables(env: Environment, settings: Settings, daemon: str = "") -> dict[str, str]:
-    """Return the environment of a daemon, and so of every task."""
+def variables(env: Environment, settings: Settings, daemon: str) -> dict[str, str]:
+    """Return the environment of one of `commands`, and so of the tasks that it starts."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "_AIRFLOW"))}
     # Without bytecode every task pays seconds of compiling.
     kept.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -111,7 +111,7 @@ def variables(env: Environment, settings: Settings, daemon: str = "") -> dict[st
         "EVERMIX_AIRFLOW_URL": settings.airflow_url,
         "PYTHONUNBUFFERED": "1",
         **_mlflow_variables(),
-        **_airflow_variables(env, settings, _SQLITE_WAIT_S.get(daemon, 5)),
+        **_airflow_variables(env, settings, _API_SERVER_WAIT_S if daemon == "api-server" else _OTHERS_WAIT_S),
     }
 
 
